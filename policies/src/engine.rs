@@ -1,0 +1,272 @@
+//! The one evaluation: admission, `check`, `fix`, `scan` and the controller all call it, and nothing else decides.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::bundle::{Bundle, ObjectId};
+use crate::conf;
+use crate::context::Context;
+use crate::policy::{Action, Edit, Finding, List, Policy, Syntax};
+use crate::routes::plan::edit_words;
+use crate::rules::POLICIES;
+use crate::settings::Settings;
+use crate::workload::{discover, mounts};
+
+/// After so many rounds of repair something is wrong with a fix; it is left unfinished and reported.
+const MAX_ROUNDS: usize = 8;
+
+/// A finding and what is done about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The finding.
+    pub finding: Finding,
+    /// What is done: never [`Action::Off`].
+    pub action: Action,
+}
+
+/// A finding that the platform lets through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exempted {
+    /// The finding.
+    pub finding: Finding,
+    /// Why it is let through.
+    pub reason: String,
+    /// The last day of that.
+    pub expires: Option<String>,
+}
+
+/// The outcome of one evaluation, in the order of the objects.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// What was found.
+    pub findings: Vec<Judged>,
+    /// What was found and is let through.
+    pub exempted: Vec<Exempted>,
+    /// How many objects were looked at.
+    pub objects: usize,
+}
+
+impl Report {
+    /// How many findings have this action.
+    pub fn count(&self, action: Action) -> usize {
+        self.findings.iter().filter(|judged| judged.action == action).count()
+    }
+
+    /// The strongest action of all findings.
+    pub fn worst(&self) -> Option<Action> {
+        self.findings.iter().map(|judged| judged.action).max()
+    }
+}
+
+/// Repaired objects.
+#[derive(Debug, Clone)]
+pub struct Repaired {
+    /// The objects, in the order they had.
+    pub bundle: Bundle,
+    /// What was mended.
+    pub mended: Vec<Judged>,
+    /// What stands after the repair.
+    pub report: Report,
+}
+
+/// Evaluates every policy on every workload of a bundle.
+pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
+    let mut report = Report { objects: bundle.objects().len(), ..Report::default() };
+    for workload in discover(bundle) {
+        let context = Context::new(&workload, settings);
+        for policy in POLICIES {
+            let configured = settings.action(policy);
+            if configured == Action::Off {
+                continue;
+            }
+            let exemption = settings.exemption(
+                policy.id,
+                workload.namespace,
+                workload.name(),
+                &workload.object.value,
+            );
+            for mut finding in (policy.evaluate)(&context) {
+                if finding.fix.as_ref().is_some_and(|fix| fix.edits.iter().any(|edit| is_frozen(bundle, edit))) {
+                    finding.fix = None;
+                }
+                if let Some(exemption) = exemption {
+                    report.exempted.push(Exempted {
+                        finding,
+                        reason: exemption.reason.clone(),
+                        expires: exemption.expires.clone(),
+                    });
+                    continue;
+                }
+                let action = action(policy, configured, &finding);
+                report.findings.push(Judged { finding, action });
+            }
+        }
+    }
+    report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
+    // Two workloads that share a file share its faults.
+    report.findings.dedup();
+    report
+}
+
+/// Makes every repair that is safe, until there is nothing left to repair.
+pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
+    let mut bundle = bundle.clone();
+    let mut mended = Vec::new();
+    let mut report = evaluate(&bundle, settings);
+    for _ in 0..MAX_ROUNDS {
+        let due: Vec<&Judged> =
+            report.findings.iter().filter(|judged| judged.action == Action::Fix).collect();
+        let edits = due.iter().flat_map(|judged| judged.finding.fix.iter().flat_map(|fix| &fix.edits));
+        if !apply(&mut bundle, edits) {
+            break;
+        }
+        mended.extend(due.into_iter().cloned());
+        report = evaluate(&bundle, settings);
+    }
+    Repaired { bundle, mended, report }
+}
+
+/// By place, then by policy, then by what is said.
+fn order(judged: &Judged) -> impl Ord + '_ {
+    let Finding { place, policy, detail, .. } = &judged.finding;
+    let rank = POLICIES.iter().position(|known| known.id == *policy);
+    (place.object, place.span.as_ref().map(|span| span.start), rank, &place.pointer, detail)
+}
+
+fn action(policy: &Policy, configured: Action, finding: &Finding) -> Action {
+    match (configured, &finding.fix) {
+        (Action::Fix, Some(_)) => Action::Fix,
+        (Action::Fix, None) => finding.otherwise.unwrap_or(policy.otherwise),
+        (action, _) => finding.otherwise.map_or(action, |otherwise| otherwise.min(action)),
+    }
+}
+
+fn is_frozen(bundle: &Bundle, edit: &Edit) -> bool {
+    bundle.object(edit.object()).is_none_or(|object| object.frozen.is_some())
+}
+
+/// The edits of one list, from however many findings.
+#[derive(Default)]
+struct ListEdit {
+    elements: BTreeMap<usize, Vec<String>>,
+    append: Vec<String>,
+}
+
+/// The edits of one string.
+#[derive(Default)]
+struct TextEdit<'e> {
+    lists: BTreeMap<&'e List, ListEdit>,
+    insert: Option<(&'e core::ops::Range<usize>, &'static str, &'e [String])>,
+}
+
+/// Applies edits that were all found in the same state of the bundle. Where two want the same place the first has it;
+/// the other is found again. Returns whether anything changed.
+fn apply<'e>(bundle: &mut Bundle, edits: impl Iterator<Item = &'e Edit>) -> bool {
+    let mut texts: BTreeMap<(ObjectId, &str), TextEdit<'_>> = BTreeMap::new();
+    let mut changed = false;
+    for edit in edits {
+        match edit {
+            Edit::Set { object, pointer, value } => {
+                if let Some(object) = bundle.object_mut(*object) {
+                    changed |= set(&mut object.value, pointer, value);
+                }
+            }
+            Edit::Element { list, index, with } => {
+                let text = texts.entry((list.object, &list.pointer)).or_default();
+                text.lists.entry(list).or_default().elements.entry(*index).or_insert_with(|| with.clone());
+            }
+            Edit::Append { list, with } => {
+                let text = texts.entry((list.object, &list.pointer)).or_default();
+                let append = &mut text.lists.entry(list).or_default().append;
+                for word in with {
+                    if !append.contains(word) {
+                        append.push(word.clone());
+                    }
+                }
+            }
+            Edit::Insert { object, pointer, map, key, with } => {
+                let text = texts.entry((*object, pointer)).or_default();
+                text.insert.get_or_insert((map, key, with));
+            }
+        }
+    }
+    for ((object, pointer), edit) in texts {
+        let Some(object) = bundle.object_mut(object) else { continue };
+        let is_encoded = mounts::is_encoded(&object.value, pointer);
+        let Some(target) = object.value.pointer_mut(pointer) else { continue };
+        let Some(text) = target.as_str() else { continue };
+        let bytes = if is_encoded { mounts::decode(text) } else { Some(text.as_bytes().to_vec()) };
+        let Some(after) = bytes.and_then(|bytes| edit_text(&bytes, &edit)) else { continue };
+        let after = if is_encoded { Some(STANDARD.encode(after)) } else { String::from_utf8(after).ok() };
+        if let Some(after) = after.filter(|after| after != text) {
+            *target = Value::String(after);
+            changed = true;
+        }
+    }
+    changed
+}
+
+fn edit_text(text: &[u8], edit: &TextEdit<'_>) -> Option<Vec<u8>> {
+    let mut edits: Option<conf::Edits> = None;
+    let mut add = |more: conf::Edits| {
+        edits = match edits.take() {
+            None => Some(more),
+            Some(edits) => edits.union(more).ok(),
+        };
+    };
+    let document = conf::Document::parse(text);
+    for (list, edit) in &edit.lists {
+        let range = list.start..list.end;
+        match list.syntax {
+            Syntax::Array => {
+                let elements: Vec<conf::Element> = (0..list.length)
+                    .map(|index| {
+                        edit.elements.get(&index).map_or(conf::Element::Keep, |with| {
+                            conf::Element::Replace(with.clone())
+                        })
+                    })
+                    .collect();
+                add(conf::edit_array(&document, range, &elements, &edit.append).ok()?);
+            }
+            Syntax::Commas => {
+                let words = core::str::from_utf8(text.get(range.clone())?).ok()?;
+                let with = edit_words(words, &edit.elements, &edit.append);
+                add(conf::Edits::new(vec![conf::Splice { range, text: with.into_bytes() }]).ok()?);
+            }
+        }
+    }
+    if let Some((map, key, with)) = edit.insert {
+        let value = conf::NewValue::Array(with.to_vec());
+        add(conf::insert_key(&document, Some(map.clone()), key, &value).ok()?);
+    }
+    edits.map(|edits| edits.apply(text))
+}
+
+/// Puts a value at a JSON pointer, making the maps on the way. Returns whether that changed anything.
+fn set(target: &mut Value, pointer: &str, value: &Value) -> bool {
+    let mut target = target;
+    for step in pointer.split('/').skip(1) {
+        let key = step.replace("~1", "/").replace("~0", "~");
+        if target.is_null() {
+            *target = Value::Object(serde_json::Map::new());
+        }
+        target = match target {
+            Value::Object(map) => map.entry(key).or_insert(Value::Null),
+            Value::Array(items) => {
+                let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) else {
+                    return false;
+                };
+                item
+            }
+            _ => return false,
+        };
+    }
+    let changed = target != value;
+    if changed {
+        value.clone_into(target);
+    }
+    changed
+}

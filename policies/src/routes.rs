@@ -1,0 +1,6 @@
+//! The cluster routes of a workload: how they are written, what each entry names, and what the list should say.
+
+pub mod list;
+pub mod name;
+pub mod plan;
+pub mod url;

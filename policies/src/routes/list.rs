@@ -1,0 +1,190 @@
+//! Where a server's list of routes is written: an array of its configuration, or a flag.
+
+use crate::conf;
+use crate::json;
+use crate::policy::{List, Place, Syntax};
+use crate::workload::{Configuration, Workload};
+
+/// The list of routes, or why there is none to look at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Routes {
+    /// The server takes part in no cluster.
+    None,
+    /// The routes are not written where they can be read: where, and why.
+    Opaque {
+        /// The place to point at.
+        place: Place,
+        /// What hides them.
+        detail: String,
+    },
+    /// The routes as written.
+    Listed {
+        /// Where the list is.
+        home: Home,
+        /// Each route.
+        entries: Vec<Entry>,
+    },
+}
+
+/// Where the list of routes is, or would be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Home {
+    /// A list that can be edited.
+    List(List, Place),
+    /// A list that can't be edited in place: one in a shell script.
+    Fixed(Place),
+    /// There is none yet: the map of the `cluster` block, to put one into.
+    Cluster(List, Place),
+    /// There is none, and no block to put one into.
+    Nowhere(Place),
+}
+
+impl Home {
+    /// The place to point at.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::List(_, place) | Self::Fixed(place) | Self::Cluster(_, place) | Self::Nowhere(place) => place,
+        }
+    }
+}
+
+/// One route of the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The route as the server reads it. It may hold credentials.
+    pub text: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Reads the routes that count: a flag overrides the file.
+pub fn read(workload: &Workload<'_>) -> Routes {
+    if let Some(flag) = workload.command.last(&["routes"]) {
+        let whole = flag.span.clone();
+        let place = workload.own_place(flag.pointer.clone());
+        if flag.is_expanded_later() {
+            return Routes::Opaque { place, detail: "--routes is put together when the container starts".to_owned() };
+        }
+        let entries: Vec<Entry> = words(&flag.value)
+            .map(|text| Entry { text: text.to_owned(), place: place.clone() })
+            .collect();
+        let home = match whole {
+            Some(span) => Home::List(
+                List {
+                    object: workload.id,
+                    pointer: flag.pointer.clone(),
+                    syntax: Syntax::Commas,
+                    start: span.start,
+                    end: span.end,
+                    length: entries.len(),
+                },
+                place,
+            ),
+            None => Home::Fixed(place),
+        };
+        return Routes::Listed { home, entries };
+    }
+    let nowhere = workload.own_place(workload.container_pointer.clone());
+    match &workload.configuration {
+        Configuration::None if workload.is_clustered() => {
+            Routes::Listed { home: Home::Nowhere(nowhere), entries: Vec::new() }
+        }
+        Configuration::None => Routes::None,
+        Configuration::Unseen(why) => Routes::Opaque { place: nowhere, detail: why.clone() },
+        Configuration::Known { config, .. } => in_file(workload, config),
+    }
+}
+
+/// The words of a comma list, as nats-server's `RoutesFromStr` splits it; empty ones name nothing.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
+    let nowhere = || workload.own_place(workload.container_pointer.clone());
+    if let Some(error) = &config.error {
+        let origin = conf::Origin {
+            file: error.file,
+            span: error.error.offset..error.error.offset,
+            variable: false,
+        };
+        let place = workload.source(&origin).map_or_else(nowhere, |source| Place {
+            object: source.object,
+            pointer: source.pointer.clone(),
+            span: Some(origin.span),
+            field: json::field(&source.pointer),
+        });
+        let detail = format!("the server can't read the file: {}", error.error);
+        return Routes::Opaque { place, detail };
+    }
+    let Some(cluster) = config.root.find(&["cluster"]) else {
+        return if workload.is_clustered() {
+            Routes::Listed { home: Home::Nowhere(nowhere()), entries: Vec::new() }
+        } else {
+            Routes::None
+        };
+    };
+    let opaque = |origin: &conf::Origin, path: &str, detail: &str| Routes::Opaque {
+        place: workload.place(origin, path).unwrap_or_else(nowhere),
+        detail: detail.to_owned(),
+    };
+    if cluster.origin.variable {
+        return opaque(&cluster.origin, "cluster", "cluster comes from a variable");
+    }
+    let Some(map) = cluster.as_map() else {
+        return opaque(&cluster.origin, "cluster", "cluster is not a block");
+    };
+    if is_template(workload, &cluster.origin) {
+        return opaque(&cluster.origin, "cluster", "the file is a template");
+    }
+    let list = |origin: &conf::Origin, length| {
+        workload.source(origin).map(|source| List {
+            object: source.object,
+            pointer: source.pointer.clone(),
+            syntax: Syntax::Array,
+            start: origin.span.start,
+            end: origin.span.end,
+            length,
+        })
+    };
+    let Some(routes) = map.find(&["routes"]) else {
+        if !workload.is_clustered() {
+            return Routes::None;
+        }
+        let home = list(&cluster.origin, 0)
+            .zip(workload.place(&cluster.origin, "cluster"))
+            .map_or_else(|| Home::Nowhere(nowhere()), |(list, place)| Home::Cluster(list, place));
+        return Routes::Listed { home, entries: Vec::new() };
+    };
+    let path = "cluster.routes";
+    if routes.origin.variable {
+        return opaque(&routes.origin, path, "routes comes from a variable");
+    }
+    let Some(values) = routes.as_array() else {
+        return opaque(&routes.origin, path, "routes is not an array");
+    };
+    let mut entries = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        if value.origin.variable {
+            return opaque(&value.origin, &path, "a route comes from a variable");
+        }
+        let Some(text) = value.as_str() else {
+            return opaque(&value.origin, &path, "a route is not a string");
+        };
+        let Some(place) = workload.place(&value.origin, &path) else { continue };
+        entries.push(Entry { text: text.to_owned(), place });
+    }
+    let home = list(&routes.origin, values.len())
+        .zip(workload.place(&routes.origin, path))
+        .map_or_else(|| Home::Nowhere(nowhere()), |(list, place)| Home::List(list, place));
+    Routes::Listed { home, entries }
+}
+
+/// Whether the block is filled in by something before the server reads it.
+fn is_template(workload: &Workload<'_>, origin: &conf::Origin) -> bool {
+    workload
+        .text(origin)
+        .and_then(|text| text.get(origin.span.clone()))
+        .is_some_and(conf::is_template)
+}

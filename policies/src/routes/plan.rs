@@ -1,0 +1,356 @@
+//! What the list of routes should say, entry by entry. Three policies report it; none of them decides alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::certificate::Certificate;
+use crate::conf;
+use crate::policy::Edit;
+use crate::routes::list::{Entry, Home, Routes, read};
+use crate::routes::name::{Form, Named, Names};
+use crate::routes::url::Route;
+use crate::workload::{Governing, Kind, Workload};
+
+/// The forms of a pod's name that resolve, the longest first.
+const FORMS: [Form; 4] = [Form::Full, Form::Svc, Form::Namespace, Form::Service];
+
+/// More pods than any NATS cluster has: a list for them all would be a mistyped number's doing.
+const MAX_PODS: u32 = 1000;
+
+/// What is wrong with one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It names a Service, an address or a bare host of this workload.
+    Service,
+    /// It may: the Service it names is not in the input.
+    UnknownService,
+    /// It names a pod, and not by its full name.
+    Short,
+    /// It names a pod by its full name, at a port where its server does not listen, or at none.
+    Port,
+    /// It names a pod that does not exist.
+    Ghost,
+    /// It names a pod that another entry names already.
+    Repeated,
+}
+
+/// One entry with what is wrong and what should stand there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The entry.
+    pub entry: Entry,
+    /// What is wrong: `None` when it is right or not ours.
+    pub fault: Option<Fault>,
+    /// What should stand in its place: `None` when that can't be said safely.
+    pub with: Option<Vec<String>>,
+}
+
+/// The verification of hosts by cluster TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// No TLS, or `insecure: true`.
+    Off,
+    /// Hosts are checked against this certificate.
+    On(Certificate),
+}
+
+/// The whole list, judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Where the list is.
+    pub home: Home,
+    /// Each entry.
+    pub decisions: Vec<Decision>,
+    /// Pods without a route, by name.
+    pub missing: Vec<String>,
+    /// What to add for them: `None` when that can't be said safely.
+    pub append: Option<Vec<String>>,
+    /// What the certificate must hold for the names that are, or should be, in the list, and is not known to hold.
+    pub uncovered: Option<String>,
+    /// Whether the certificate could be looked at.
+    pub certificate_seen: bool,
+}
+
+impl Plan {
+    /// The edit that puts the decision's answer in the place of entry `index`.
+    pub fn edit(&self, index: usize) -> Vec<Edit> {
+        let with = self.decisions.get(index).and_then(|decision| decision.with.clone());
+        match (&self.home, with) {
+            (Home::List(list, _), Some(with)) => vec![Edit::Element { list: list.clone(), index, with }],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The edit that adds the missing pods.
+    pub fn addition(&self) -> Vec<Edit> {
+        match (&self.home, self.append.clone()) {
+            (Home::List(list, _), Some(with)) => vec![Edit::Append { list: list.clone(), with }],
+            (Home::Cluster(map, _), Some(with)) => vec![Edit::Insert {
+                object: map.object,
+                pointer: map.pointer.clone(),
+                map: map.start..map.end,
+                key: "routes",
+                with,
+            }],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Judges the routes of a StatefulSet: `None` for other kinds and where there is no list to judge.
+pub fn plan(workload: &Workload<'_>, domain: &str) -> Option<Plan> {
+    if workload.kind != Kind::StatefulSet {
+        return None;
+    }
+    let Routes::Listed { home, entries } = read(workload) else { return None };
+    Some(Planner::new(workload, domain).plan(home, entries))
+}
+
+struct Planner<'a> {
+    names: Names<'a>,
+    workload: &'a Workload<'a>,
+    governing: Governing,
+    verification: Verification,
+    port: Option<String>,
+    /// The numbers of the pods, when they are known and there are any.
+    pods: Option<BTreeSet<u32>>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(workload: &'a Workload<'a>, domain: &'a str) -> Self {
+        let first = workload.first_ordinal;
+        Self {
+            names: Names::new(workload, domain),
+            workload,
+            governing: workload.governing(),
+            verification: verification(workload),
+            port: listen_port(workload),
+            pods: workload
+                .replicas
+                .filter(|replicas| (1..=MAX_PODS).contains(replicas))
+                .map(|replicas| (first..first.saturating_add(replicas)).collect()),
+        }
+    }
+
+    fn plan(&self, home: Home, entries: Vec<Entry>) -> Plan {
+        let named: Vec<Named> =
+            entries.iter().map(|entry| self.names.read(Route::parse(&entry.text).host)).collect();
+        let keepers = self.keepers(&entries, &named);
+        let style = named
+            .iter()
+            .find_map(|named| match named {
+                Named::Pod { ordinal: Some(_), form } if FORMS.contains(form) => Some(*form),
+                _ => None,
+            });
+        let listed: BTreeSet<u32> = named
+            .iter()
+            .filter_map(|named| match named {
+                Named::Pod { ordinal, .. } => *ordinal,
+                Named::DistantPod(ordinal) => Some(*ordinal),
+                _ => None,
+            })
+            .collect();
+        let missing: Vec<u32> =
+            self.pods.iter().flatten().filter(|pod| !listed.contains(pod)).copied().collect();
+        let mut unplaced = missing.clone();
+        let mut decisions = Vec::with_capacity(entries.len());
+        for (index, (entry, named)) in entries.into_iter().zip(&named).enumerate() {
+            let route = Route::parse(&entry.text);
+            let (fault, with) = match *named {
+                Named::Pod { ordinal: Some(pod), form } if self.has(pod) => {
+                    if keepers.get(&pod) == Some(&index) {
+                        self.one_pod(&route, pod, form)
+                    } else {
+                        (Some(Fault::Repeated), Some(Vec::new()))
+                    }
+                }
+                Named::Pod { .. } if self.pods.is_some() => (Some(Fault::Ghost), Some(Vec::new())),
+                Named::Service | Named::Loopback => {
+                    let with = self.all_pods(&route, &unplaced);
+                    if with.is_some() {
+                        unplaced.clear();
+                    }
+                    (Some(Fault::Service), with)
+                }
+                Named::UnknownService => (Some(Fault::UnknownService), None),
+                Named::Pod { .. } | Named::DistantPod(_) | Named::Foreign => (None, None),
+            };
+            decisions.push(Decision { entry, fault, with });
+        }
+        let waits = decisions
+            .iter()
+            .any(|decision| matches!(decision.fault, Some(Fault::Service | Fault::UnknownService)));
+        let is_alone = self.pods.as_ref().is_none_or(|pods| pods.len() < 2);
+        let left = if waits || is_alone { Vec::new() } else { missing };
+        let append = self.addition(&decisions, &left, style);
+        let missing = left.iter().map(|pod| format!("{}-{pod}", self.workload.name())).collect();
+        let (uncovered, certificate_seen) = self.uncovered(&decisions);
+        Plan { home, decisions, missing, append, uncovered, certificate_seen }
+    }
+
+    fn has(&self, pod: u32) -> bool {
+        self.pods.as_ref().is_none_or(|pods| pods.contains(&pod))
+    }
+
+    /// For each pod the entry that stays: the first that is right already, else the first.
+    fn keepers(&self, entries: &[Entry], named: &[Named]) -> BTreeMap<u32, usize> {
+        let mut keepers = BTreeMap::new();
+        for right in [true, false] {
+            for (index, (entry, named)) in entries.iter().zip(named).enumerate() {
+                if let Named::Pod { ordinal: Some(pod), form } = *named {
+                    let is_right = self.one_pod(&Route::parse(&entry.text), pod, form).0.is_none();
+                    if is_right == right {
+                        keepers.entry(pod).or_insert(index);
+                    }
+                }
+            }
+        }
+        keepers
+    }
+
+    /// Judges an entry that names one pod.
+    fn one_pod(&self, route: &Route<'_>, pod: u32, form: Form) -> (Option<Fault>, Option<Vec<String>>) {
+        let Some(port) = self.port.as_deref().or(route.port) else { return (Some(Fault::Port), None) };
+        if form == Form::Bare {
+            let with = self.can_name_pods().then(|| vec![route.to(&self.best_host(pod), port)]);
+            return (Some(Fault::Service), with);
+        }
+        if form == Form::Full {
+            let is_right = route.port == Some(port) && route.scheme.is_some();
+            let with = (!is_right).then(|| vec![route.to(route.host, port)]);
+            return (with.is_some().then_some(Fault::Port), with);
+        }
+        let host = self.names.host(pod, Form::Full);
+        let is_covered = match &self.verification {
+            Verification::Off => true,
+            Verification::On(certificate) => certificate.covers(&host),
+        };
+        let resolves = !matches!(self.governing, Governing::Unnamed | Governing::NotHeadless(_));
+        (Some(Fault::Short), (is_covered && resolves).then(|| vec![route.to(&host, port)]))
+    }
+
+    /// What a route to the Service becomes: one to each pod that has none.
+    fn all_pods(&self, route: &Route<'_>, pods: &[u32]) -> Option<Vec<String>> {
+        let port = self.port.as_deref().or(route.port)?;
+        (self.pods.is_some() && self.can_name_pods())
+            .then(|| pods.iter().map(|pod| route.to(&self.best_host(*pod), port)).collect())
+    }
+
+    /// Pods have names of their own only behind a headless Service; one that can't be seen may be none.
+    fn can_name_pods(&self) -> bool {
+        matches!(self.governing, Governing::Headless(_))
+    }
+
+    /// The longest name that the certificate in hand is good for; the full name when none is, or none is in hand.
+    fn best_host(&self, pod: u32) -> String {
+        let full = self.names.host(pod, Form::Full);
+        match &self.verification {
+            Verification::On(certificate) => FORMS
+                .iter()
+                .map(|form| self.names.host(pod, *form))
+                .find(|host| certificate.covers(host))
+                .unwrap_or(full),
+            Verification::Off => full,
+        }
+    }
+
+    /// Routes to the pods that have none, in the manner of their neighbours.
+    fn addition(&self, decisions: &[Decision], pods: &[u32], style: Option<Form>) -> Option<Vec<String>> {
+        if pods.is_empty() || !(self.can_name_pods() || (style.is_some() && self.may_name_pods())) {
+            return None;
+        }
+        let neighbour = decisions
+            .iter()
+            .rev()
+            .find(|decision| {
+                let named = self.names.read(Route::parse(&decision.entry.text).host);
+                matches!(named, Named::Pod { .. } | Named::DistantPod(_))
+            })
+            .or_else(|| decisions.last());
+        // Without a neighbour to take the credentials from, a route into a cluster that asks for some is refused.
+        if neighbour.is_none() && self.asks_for_credentials() {
+            return None;
+        }
+        let route = Route::parse(neighbour.map_or("nats://", |decision| &decision.entry.text));
+        let port = self.port.as_deref().or(route.port)?;
+        Some(pods.iter().map(|pod| route.to(&self.neighbourly_host(*pod, style), port)).collect())
+    }
+
+    /// The full name; under TLS a form that is known to be good, or else the one the neighbours have.
+    fn neighbourly_host(&self, pod: u32, style: Option<Form>) -> String {
+        let best = self.best_host(pod);
+        match (&self.verification, style) {
+            (Verification::On(certificate), Some(style)) if !certificate.covers(&best) => {
+                self.names.host(pod, style)
+            }
+            _ => best,
+        }
+    }
+
+    fn may_name_pods(&self) -> bool {
+        matches!(self.governing, Governing::Headless(_) | Governing::Unknown | Governing::Absent)
+    }
+
+    fn asks_for_credentials(&self) -> bool {
+        self.workload
+            .cluster()
+            .and_then(|cluster| cluster.find(&["authorization"])?.as_map())
+            .is_some_and(|authorization| authorization.find(&["user", "username"]).is_some())
+    }
+
+    /// What the certificate lacks for full names, where entries have, or should have, names of pods.
+    fn uncovered(&self, decisions: &[Decision]) -> (Option<String>, bool) {
+        let Verification::On(certificate) = &self.verification else { return (None, true) };
+        let is_due = decisions.iter().any(|decision| {
+            matches!(decision.fault, Some(Fault::Short))
+                || (decision.fault == Some(Fault::Service) && decision.with.is_some())
+        });
+        let host = self.names.host(self.workload.first_ordinal, Form::Full);
+        let lacks = is_due && !certificate.covers(&host);
+        let seen = *certificate != Certificate::Unseen;
+        (lacks.then(|| self.names.wildcard(Form::Full)), seen)
+    }
+}
+
+/// The port on which the server listens for routes.
+fn listen_port(workload: &Workload<'_>) -> Option<String> {
+    if let Some(flag) = workload.command.last(&["cluster", "cluster_listen"]) {
+        return Route::parse(&flag.value).port.filter(|port| is_port(port)).map(str::to_owned);
+    }
+    let cluster = workload.cluster()?;
+    let port = match (cluster.find(&["listen"]), cluster.find(&["port"])) {
+        (Some(listen), _) => match &listen.kind {
+            conf::Kind::Integer(port) => port.to_string(),
+            _ => listen.as_str()?.rsplit_once(':')?.1.to_owned(),
+        },
+        (None, Some(port)) => port.as_i64()?.to_string(),
+        (None, None) => return None,
+    };
+    is_port(&port).then_some(port)
+}
+
+fn is_port(port: &str) -> bool {
+    port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Whether cluster TLS checks the names of hosts, and against what.
+/// nats-server verifies in both directions unless `insecure` is set (server/opts.go `GenTLSConfig`, server/route.go).
+fn verification(workload: &Workload<'_>) -> Verification {
+    let Some(tls) = workload.cluster().and_then(|cluster| cluster.find(&["tls"])) else {
+        return Verification::Off;
+    };
+    let Some(tls) = tls.as_map() else { return Verification::On(Certificate::Unseen) };
+    if tls.find(&["insecure"]).and_then(conf::Value::as_bool) == Some(true) {
+        return Verification::Off;
+    }
+    let path = tls.find(&["cert_file"]).and_then(conf::Value::as_str);
+    Verification::On(path.map_or(Certificate::Unseen, |path| Certificate::at(workload, path)))
+}
+
+/// Puts edits of one comma list into its text: `with[i]` stands for word `i` when it is there.
+pub(crate) fn edit_words(text: &str, with: &BTreeMap<usize, Vec<String>>, append: &[String]) -> String {
+    let words = crate::routes::list::words(text).enumerate().flat_map(|(index, word)| {
+        with.get(&index).cloned().unwrap_or_else(|| vec![word.to_owned()])
+    });
+    words.chain(append.iter().cloned()).collect::<Vec<_>>().join(",")
+}
+

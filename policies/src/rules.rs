@@ -1,0 +1,35 @@
+//! The policies, in the order in which they are reported and repaired.
+
+pub mod co_located_replicas;
+pub mod ephemeral_store;
+pub mod exposed_credentials;
+pub mod incomplete_routes;
+pub mod network_filesystem;
+pub mod opaque_routes;
+pub mod service_route;
+pub mod short_route;
+pub mod stateless_cluster;
+pub mod unbounded_store;
+pub mod unresolvable_peers;
+
+use crate::policy::Policy;
+
+/// Every policy. The order is that of the table in the README: routes, peers, store, placement, the rest.
+pub const POLICIES: &[Policy] = &[
+    service_route::POLICY,
+    short_route::POLICY,
+    incomplete_routes::POLICY,
+    unresolvable_peers::POLICY,
+    opaque_routes::POLICY,
+    stateless_cluster::POLICY,
+    network_filesystem::POLICY,
+    ephemeral_store::POLICY,
+    unbounded_store::POLICY,
+    co_located_replicas::POLICY,
+    exposed_credentials::POLICY,
+];
+
+/// The policy with an id.
+pub fn find(id: &str) -> Option<&'static Policy> {
+    POLICIES.iter().find(|policy| policy.id == id)
+}

@@ -1,0 +1,173 @@
+//! # co-located-replicas
+//!
+//! Nothing keeps two replicas off one node.
+//!
+//! ## Why
+//!
+//! The scheduler may put all servers of a cluster on one node, and will, where that node has the most room. The loss of that
+//! node is then the loss of the cluster, and of every acknowledged message that no disk had yet: JetStream's
+//! durability rests on replicas that do not fail together.
+//!
+//! ## What is checked
+//!
+//! For a StatefulSet of more than one pod, that there is a rule over `kubernetes.io/hostname` whose selector matches the
+//! workload's own pods in their own namespace:
+//!
+//! | field | accepted |
+//! |---|---|
+//! | `affinity.podAntiAffinity` | a term of either strength |
+//! | `topologySpreadConstraints` | `whenUnsatisfiable: DoNotSchedule` |
+//!
+//! An anti-affinity that selects something else keeps nothing apart.
+//!
+//! ## Repair
+//!
+//! A required anti-affinity term with the StatefulSet's own selector is added to what is there. When the nodes that can
+//! take pods are known to be fewer than the replicas the term is a preferred one, so that no pod stays pending, and a
+//! warning says so.
+//!
+//! ## Example
+//!
+//! ```yaml fault
+//! apiVersion: apps/v1
+//! kind: StatefulSet
+//! metadata: {name: nats}
+//! spec:
+//!   replicas: 3
+//!   serviceName: nats-headless
+//!   selector: {matchLabels: {app: nats}}
+//!   template:
+//!     metadata: {labels: {app: nats}}
+//!     spec:
+//!       containers: [{name: nats, image: "nats:2.14.5", args: [-m, "8222"]}]
+//! ```
+//!
+//! ```yaml sound
+//! apiVersion: apps/v1
+//! kind: StatefulSet
+//! metadata: {name: nats}
+//! spec:
+//!   replicas: 3
+//!   serviceName: nats-headless
+//!   selector: {matchLabels: {app: nats}}
+//!   template:
+//!     metadata: {labels: {app: nats}}
+//!     spec:
+//!       affinity:
+//!         podAntiAffinity:
+//!           requiredDuringSchedulingIgnoredDuringExecution:
+//!           - labelSelector: {matchLabels: {app: nats}}
+//!             topologyKey: kubernetes.io/hostname
+//!       containers: [{name: nats, image: "nats:2.14.5", args: [-m, "8222"]}]
+//! ```
+//!
+//! ## References
+//!
+//! - <https://github.com/nats-io/k8s/issues/975>
+//! - <https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity>
+//! - <https://github.com/nats-io/nats-server/issues/7567>: the defaults assume replicas that do not fail together
+
+use serde_json::{Value, json};
+
+use crate::context::{Context, finding};
+use crate::json;
+use crate::policy::{Action, Edit, Finding, Policy};
+use crate::workload::{Kind, Workload};
+
+/// The policy.
+pub const POLICY: Policy = Policy {
+    id: "co-located-replicas",
+    title: "Nothing keeps two replicas off one node",
+    action: Action::Fix,
+    otherwise: Action::Warn,
+    page: include_str!("../../docs/co-located-replicas.md"),
+    evaluate,
+};
+
+const HOSTNAME: &str = "kubernetes.io/hostname";
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
+fn evaluate(context: &Context<'_>) -> Vec<Finding> {
+    let workload = context.workload;
+    let Some(replicas) = workload.replicas.filter(|replicas| *replicas > 1) else { return Vec::new() };
+    if workload.kind != Kind::StatefulSet || is_kept_apart(workload) {
+        return Vec::new();
+    }
+    let rules = format!("{}/affinity/podAntiAffinity", workload.pod_pointer);
+    let place = workload.own_place(&rules);
+    let title = workload.title();
+    let selector = json::get(&workload.object.value, &["spec", "selector"]);
+    // A selector that misses the pods is refused by the apiserver; a term made of it would keep nothing apart.
+    let Some(selector) = selector.filter(|selector| matches_own_pods(workload, Some(selector))) else {
+        return vec![finding(
+            POLICY.id,
+            place,
+            "nothing keeps two replicas off one node",
+            format!("{title} has no selector that matches its pods"),
+            "give the StatefulSet a selector that matches its pods, and an anti-affinity over kubernetes.io/hostname",
+        )];
+    };
+    let term = json!({"labelSelector": selector, "topologyKey": HOSTNAME});
+    let nodes = workload.bundle.schedulable_nodes().filter(|nodes| *nodes < replicas);
+    let (key, term) = match nodes {
+        None => (REQUIRED, term),
+        Some(_) => (PREFERRED, json!({"weight": 100, "podAffinityTerm": term})),
+    };
+    let mut terms = json::items(workload.pod, &["affinity", "podAntiAffinity", key]).to_vec();
+    terms.push(term);
+    let edit =
+        Edit::Set { object: workload.id, pointer: format!("{rules}/{key}"), value: Value::Array(terms) };
+    let mut findings = vec![
+        finding(
+            POLICY.id,
+            place.clone(),
+            "nothing keeps two replicas off one node",
+            format!("{title} has {replicas} replicas"),
+            "add an anti-affinity over kubernetes.io/hostname with the StatefulSet's own selector",
+        )
+        .with_fix(vec![edit]),
+    ];
+    if let Some(nodes) = nodes {
+        findings.push(
+            finding(
+                POLICY.id,
+                place,
+                "there are fewer nodes than replicas",
+                format!("{title} has {replicas} replicas, and {nodes} nodes can take them"),
+                "add nodes, then make the anti-affinity a required one",
+            )
+            .otherwise(Action::Warn),
+        );
+    }
+    findings
+}
+
+fn is_kept_apart(workload: &Workload<'_>) -> bool {
+    let anti = |key: &str| json::items(workload.pod, &["affinity", "podAntiAffinity", key]).iter();
+    let preferred = anti(PREFERRED).filter_map(|term| json::get(term, &["podAffinityTerm"]));
+    let spread = json::items(workload.pod, &["topologySpreadConstraints"]).iter().any(|constraint| {
+        json::text(constraint, &["topologyKey"]) == Some(HOSTNAME)
+            && json::text(constraint, &["whenUnsatisfiable"]) == Some("DoNotSchedule")
+            && matches_own_pods(workload, json::get(constraint, &["labelSelector"]))
+    });
+    spread || anti(REQUIRED).chain(preferred).any(|term| keeps_apart(workload, term))
+}
+
+/// Whether an anti-affinity term speaks of the workload's own pods, in their own namespace, over nodes.
+fn keeps_apart(workload: &Workload<'_>, term: &Value) -> bool {
+    let namespaces = json::items(term, &["namespaces"]);
+    let own_namespace = namespaces.iter().any(|namespace| namespace == workload.namespace)
+        || match json::get(term, &["namespaceSelector"]) {
+            // The empty selector means every namespace; which ones another selects is not known here.
+            Some(selector) => selector.as_object().is_some_and(serde_json::Map::is_empty),
+            None => namespaces.is_empty(),
+        };
+    json::text(term, &["topologyKey"]) == Some(HOSTNAME)
+        && own_namespace
+        && matches_own_pods(workload, json::get(term, &["labelSelector"]))
+}
+
+fn matches_own_pods(workload: &Workload<'_>, selector: Option<&Value>) -> bool {
+    json::selector_matches(selector, workload.pod_labels())
+}

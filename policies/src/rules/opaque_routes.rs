@@ -1,0 +1,88 @@
+//! # opaque-routes
+//!
+//! The routes come from a variable, a template, a sidecar or a file that can't be read, so nobody can check them before
+//! the servers start.
+//!
+//! ## Why
+//!
+//! What can't be read can't be repaired, and is not known to be right. A faulty route behind a variable partitions a
+//! cluster as surely as one in plain sight.
+//!
+//! ## What is checked
+//!
+//! For a StatefulSet of more than one pod (or of a number that can't be read): that the file passed with `-c` is in the
+//! input, that nats-server can read it with everything it includes, and that `cluster.routes`, or the flag `--routes`,
+//! is written out. Variables, `{{…}}` and `${…}` inside the `cluster` block are not.
+//!
+//! ## Example
+//!
+//! ```yaml fault
+//! apiVersion: apps/v1
+//! kind: StatefulSet
+//! metadata: {name: nats}
+//! spec:
+//!   replicas: 3
+//!   serviceName: nats-headless
+//!   selector: {matchLabels: {app: nats}}
+//!   template:
+//!     metadata: {labels: {app: nats}}
+//!     spec:
+//!       containers:
+//!       - name: nats
+//!         image: nats:2.14.5
+//!         args: ["--cluster=nats://0.0.0.0:6222", "--routes=$(ROUTES)"]
+//!         env: [{name: ROUTES, value: "nats://nats-0.nats-headless:6222"}]
+//! ```
+//!
+//! ```yaml sound
+//! apiVersion: apps/v1
+//! kind: StatefulSet
+//! metadata: {name: nats}
+//! spec:
+//!   replicas: 3
+//!   serviceName: nats-headless
+//!   selector: {matchLabels: {app: nats}}
+//!   template:
+//!     metadata: {labels: {app: nats}}
+//!     spec:
+//!       containers:
+//!       - name: nats
+//!         image: nats:2.14.5
+//!         args: ["--cluster=nats://0.0.0.0:6222", "--routes=nats://nats-0.nats-headless:6222"]
+//! ```
+//!
+//! ## References
+//!
+//! - nats-server `lookupVariable` (conf/parse.go)
+//! - <https://docs.nats.io/running-a-nats-service/configuration#variables>
+
+use crate::context::{Context, finding};
+use crate::policy::{Action, Finding, Policy};
+use crate::routes::list::{Routes, read};
+use crate::workload::Kind;
+
+/// The policy.
+pub const POLICY: Policy = Policy {
+    id: "opaque-routes",
+    title: "The routes can't be read before the servers start",
+    action: Action::Warn,
+    otherwise: Action::Warn,
+    page: include_str!("../../docs/opaque-routes.md"),
+    evaluate,
+};
+
+fn evaluate(context: &Context<'_>) -> Vec<Finding> {
+    let workload = context.workload;
+    let is_several = workload.replicas.is_none_or(|replicas| replicas > 1);
+    if workload.kind != Kind::StatefulSet || !is_several {
+        return Vec::new();
+    }
+    let Routes::Opaque { place, detail } = read(workload) else { return Vec::new() };
+    vec![finding(
+        POLICY.id,
+        place,
+        "the cluster routes can't be read, so they could not be checked",
+        format!("{}: {detail}", workload.title()),
+        "write the routes out, one to each pod, in a file that is applied together with the workload",
+    )]
+}

@@ -1,0 +1,139 @@
+//! JetStream's own settings, read as nats-server reads them.
+
+use crate::conf;
+use crate::policy::Place;
+use crate::workload::mounts::clean;
+use crate::workload::{Configuration, Workload};
+
+/// The directory that nats-server puts below `store_dir` (server/jetstream.go `JetStreamStoreDir`).
+const SUBDIRECTORY: &str = "jetstream";
+
+/// Where the store is when nothing says so: below `$TMPDIR` (server/jetstream.go `dynJetStreamConfig`).
+const DEFAULT_DIRECTORY: &str = "/tmp/nats";
+
+/// Whether JetStream runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// It does not.
+    Off,
+    /// The configuration can't be seen, so it may.
+    Unseen,
+    /// It does.
+    On(JetStream),
+}
+
+/// A running JetStream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JetStream {
+    /// Where it is switched on.
+    pub place: Place,
+    /// Where the store is.
+    pub directory: Directory,
+    /// `max_memory_store`.
+    pub memory: Limit,
+    /// `max_file_store`.
+    pub file: Limit,
+}
+
+/// The directory of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Directory {
+    /// No `store_dir`: a temporary directory.
+    Default,
+    /// The directory that is written to, cleaned: `store_dir` and the directory the server makes in it.
+    Path(String),
+    /// It comes from a variable, or is relative to the image's working directory.
+    Unseen,
+}
+
+impl Directory {
+    /// The directory as a path in the container, where it is known.
+    pub fn path(&self) -> Option<String> {
+        match self {
+            Self::Default => Some(format!("{DEFAULT_DIRECTORY}/{SUBDIRECTORY}")),
+            Self::Path(path) => Some(path.clone()),
+            Self::Unseen => None,
+        }
+    }
+}
+
+/// A limit of the store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Limit {
+    /// Not set: the server takes a share of what the node has.
+    Unset,
+    /// Set to a negative number, which means the same.
+    Dynamic(Place),
+    /// So many bytes; 0 is really none.
+    Bytes(i64, Place),
+    /// It comes from a variable.
+    Unseen,
+}
+
+/// Reads JetStream's settings.
+pub fn read(workload: &Workload<'_>) -> State {
+    if workload.is_streaming {
+        return State::Off;
+    }
+    let by_flag = workload.command.is_on(&["js", "jetstream"]);
+    let directory_flag = workload.command.last(&["sd", "store_dir"]);
+    let nothing = conf::Map::default();
+    let values = match &workload.configuration {
+        Configuration::None => &nothing,
+        Configuration::Known { config, .. } if config.error.is_none() => &config.root,
+        Configuration::Known { .. } | Configuration::Unseen(_) => return State::Unseen,
+    };
+    let block = values.find(&["jetstream"]);
+    let by_file = match block.map(|value| &value.kind) {
+        None => false,
+        Some(conf::Kind::Bool(on)) => *on,
+        Some(conf::Kind::String(word)) => matches!(word.to_ascii_lowercase().as_str(), "enabled" | "enable"),
+        Some(conf::Kind::Map(map)) => {
+            map.find(&["enable", "enabled"]).and_then(conf::Value::as_bool) != Some(false)
+        }
+        Some(conf::Kind::Null) => return State::Unseen,
+        Some(_) => false,
+    };
+    if !by_flag && !by_file {
+        return State::Off;
+    }
+    let place = block
+        .and_then(|block| workload.place(&block.origin, "jetstream"))
+        .unwrap_or_else(|| workload.own_place(workload.container_pointer.clone()));
+    let map = block.and_then(conf::Value::as_map).unwrap_or(&nothing);
+    let directory = match directory_flag {
+        Some(flag) if flag.is_expanded_later() => Directory::Unseen,
+        Some(flag) => directory(&flag.value),
+        None => map
+            .find(&["store_dir", "storedir", "store"])
+            .or_else(|| values.find(&["store_dir", "storedir"]))
+            .map_or(Directory::Default, |value| value.as_str().map_or(Directory::Unseen, directory)),
+    };
+    let limit = |names: &[&str], name: &str| match map.find(names) {
+        None => Limit::Unset,
+        Some(value) => {
+            let place = workload
+                .place(&value.origin, &format!("jetstream.{name}"))
+                .unwrap_or_else(|| place.clone());
+            match conf::storage_size(value) {
+                Ok(bytes) if bytes < 0 => Limit::Dynamic(place),
+                Ok(bytes) => Limit::Bytes(bytes, place),
+                Err(_) => Limit::Unseen,
+            }
+        }
+    };
+    State::On(JetStream {
+        memory: limit(&["max_memory_store", "max_mem_store", "max_mem"], "max_memory_store"),
+        file: limit(&["max_file_store", "max_file"], "max_file_store"),
+        place,
+        directory,
+    })
+}
+
+fn directory(text: &str) -> Directory {
+    match text {
+        "" => Directory::Default,
+        text if text.starts_with('/') => Directory::Path(clean(&format!("{text}/{SUBDIRECTORY}"))),
+        _ => Directory::Unseen,
+    }
+}

@@ -1,0 +1,517 @@
+//! A NATS workload: who runs a server, with which configuration, as which pods, on which volumes.
+
+pub mod flags;
+pub mod mounts;
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use crate::bundle::{Bundle, Lookup, Object, ObjectId};
+use crate::conf;
+use crate::json;
+use flags::CommandLine;
+use mounts::Found;
+
+/// Programs that are a NATS server.
+const PROGRAMS: &[&str] = &["nats-server", "nats-streaming-server", "gnatsd"];
+
+/// Last segments of the names of images that are a NATS server: `nats`, `docker.io/bitnami/nats`, `synadia/nats-server`.
+const IMAGES: &[&str] =
+    &["nats", "nats-server", "nats-server-nightly", "nats-streaming", "nats-streaming-server", "gnatsd"];
+
+/// Programs and images that take a nats.conf, or a flag of that name, and are not servers.
+const NOT_SERVERS: &[&str] = &["reloader", "exporter", "nats-box", "boot-config", "surveyor"];
+
+/// Where images look for their configuration when no argument says so: the official ones (alpine, scratch) and bitnami's.
+const IMAGE_CONFIGS: &[&str] = &[
+    "/etc/nats/nats-server.conf",
+    "/nats-server.conf",
+    "/bitnami/nats/conf/nats-server.conf",
+    "/opt/bitnami/nats/conf/nats-server.conf",
+];
+
+/// Top-level options that only a nats.conf has; one of them makes a mounted file a nats.conf.
+const TELLING_OPTIONS: &[&str] = &[
+    "cluster", "jetstream", "leafnodes", "gateway", "server_name", "http_port", "http", "monitor_port",
+    "max_payload", "lame_duck_duration", "accounts", "system_account",
+];
+
+/// The kinds that run servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Pods with names of their own.
+    StatefulSet,
+    /// Pods that come and go under random names.
+    Deployment,
+    /// A pod on each node.
+    DaemonSet,
+    /// One pod.
+    Pod,
+}
+
+impl Kind {
+    /// The kind as Kubernetes spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "StatefulSet",
+            Self::Deployment => "Deployment",
+            Self::DaemonSet => "DaemonSet",
+            Self::Pod => "Pod",
+        }
+    }
+}
+
+/// The text of a configuration file and the object that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The object.
+    pub object: ObjectId,
+    /// JSON pointer of the string that holds the file.
+    pub pointer: String,
+    /// The path of the file in the container.
+    pub path: String,
+}
+
+/// The configuration a server starts with.
+#[derive(Debug, Clone)]
+pub enum Configuration {
+    /// No file at all: flags only.
+    None,
+    /// A file and what it includes.
+    Known {
+        /// The values, with where they stand.
+        config: conf::Config,
+        /// For each file of `config.files` the object that holds it.
+        sources: Vec<Source>,
+    },
+    /// There is a file, and it can't be seen: why.
+    Unseen(String),
+}
+
+/// The Service that gives the pods of a StatefulSet their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Governing {
+    /// `spec.serviceName` names none.
+    Unnamed,
+    /// Headless.
+    Headless(ObjectId),
+    /// A Service with an address of its own: pods behind it have no names.
+    NotHeadless(ObjectId),
+    /// The cluster says that there is none.
+    Absent,
+    /// It is not in the bundle.
+    Unknown,
+}
+
+/// One NATS workload of a bundle.
+#[derive(Debug, Clone)]
+pub struct Workload<'a> {
+    /// Everything that can be seen.
+    pub bundle: &'a Bundle,
+    /// The workload's own object.
+    pub id: ObjectId,
+    /// The workload's own object.
+    pub object: &'a Object,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// How many pods: `None` when that can't be read.
+    pub replicas: Option<u32>,
+    /// The number of the first pod of a StatefulSet (`spec.ordinals.start`).
+    pub first_ordinal: u32,
+    /// The pod's `spec`.
+    pub pod: &'a Value,
+    /// JSON pointer of the pod's `spec`.
+    pub pod_pointer: &'static str,
+    /// The container that runs the server.
+    pub container: &'a Value,
+    /// JSON pointer of that container.
+    pub container_pointer: String,
+    /// Whether it is a NATS Streaming server.
+    pub is_streaming: bool,
+    /// Its command line.
+    pub command: CommandLine,
+    /// Its configuration.
+    pub configuration: Configuration,
+}
+
+/// Finds the NATS workloads of a bundle, in the order of the input.
+pub fn discover(bundle: &Bundle) -> Vec<Workload<'_>> {
+    bundle
+        .objects()
+        .iter()
+        .enumerate()
+        .filter_map(|(id, object)| Workload::read(bundle, id, object))
+        .collect()
+}
+
+impl<'a> Workload<'a> {
+    fn read(bundle: &'a Bundle, id: ObjectId, object: &'a Object) -> Option<Self> {
+        let kind = match (object.group(), object.kind()) {
+            ("apps", "StatefulSet") => Kind::StatefulSet,
+            ("apps", "Deployment") => Kind::Deployment,
+            ("apps", "DaemonSet") => Kind::DaemonSet,
+            ("", "Pod") if !is_controlled(&object.value) => Kind::Pod,
+            _ => return None,
+        };
+        let pod_pointer = if kind == Kind::Pod { "/spec" } else { "/spec/template/spec" };
+        let pod = object.value.pointer(pod_pointer)?;
+        let namespace = bundle.namespace(object)?;
+        let containers = json::items(pod, &["containers"]);
+        containers.iter().enumerate().find_map(|(index, container)| {
+            let container_pointer = format!("{pod_pointer}/containers/{index}");
+            let command = CommandLine::read(container, &container_pointer, is_program);
+            let evidence = evidence(container, &command)?;
+            let configuration = configuration(bundle, namespace, pod, container, &command);
+            if evidence == Evidence::File && !is_nats_conf(&configuration) {
+                return None;
+            }
+            let spec = object.value.get("spec");
+            Some(Self {
+                bundle,
+                id,
+                object,
+                kind,
+                namespace,
+                replicas: replicas(kind, spec),
+                first_ordinal: spec
+                    .and_then(|spec| spec.pointer("/ordinals/start"))
+                    .and_then(Value::as_u64)
+                    .and_then(|start| u32::try_from(start).ok())
+                    .unwrap_or(0),
+                pod,
+                pod_pointer,
+                container,
+                container_pointer,
+                is_streaming: is_streaming(container, &command),
+                command,
+                configuration,
+            })
+        })
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &'a str {
+        self.object.name()
+    }
+
+    /// Kind and name as people say them: `StatefulSet messaging/nats`.
+    pub fn title(&self) -> String {
+        format!("{} {}/{}", self.kind.name(), self.namespace, self.name())
+    }
+
+    /// The labels of the pods.
+    pub fn pod_labels(&self) -> Option<&'a Map<String, Value>> {
+        if self.kind == Kind::Pod {
+            json::map(&self.object.value, &["metadata", "labels"])
+        } else {
+            json::map(&self.object.value, &["spec", "template", "metadata", "labels"])
+        }
+    }
+
+    /// `spec.serviceName` of a StatefulSet.
+    pub fn service_name(&self) -> Option<&'a str> {
+        json::text(&self.object.value, &["spec", "serviceName"])
+            .filter(|name| !name.is_empty() && self.kind == Kind::StatefulSet)
+    }
+
+    /// What is known of the governing Service.
+    pub fn governing(&self) -> Governing {
+        let Some(name) = self.service_name() else { return Governing::Unnamed };
+        match self.bundle.lookup("", "Service", self.namespace, name) {
+            Lookup::Found(id, service) => {
+                if json::text(&service.value, &["spec", "clusterIP"]) == Some("None") {
+                    Governing::Headless(id)
+                } else {
+                    Governing::NotHeadless(id)
+                }
+            }
+            Lookup::Absent => Governing::Absent,
+            Lookup::Unknown => Governing::Unknown,
+        }
+    }
+
+    /// Whether a Service of the workload's namespace selects its pods.
+    pub fn is_selected_by(&self, service: &Object) -> bool {
+        let Some(selector) = json::map(&service.value, &["spec", "selector"]) else { return false };
+        let labels = self.pod_labels();
+        !selector.is_empty()
+            && self.bundle.namespace(service) == Some(self.namespace)
+            && selector
+                .iter()
+                .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+    }
+
+    /// The configuration's values: `None` when there is no file, it can't be seen, or the server would refuse it.
+    pub fn values(&self) -> Option<&conf::Map> {
+        match &self.configuration {
+            Configuration::Known { config, .. } if config.error.is_none() => Some(&config.root),
+            _ => None,
+        }
+    }
+
+    /// The `cluster` block, when it is one.
+    pub fn cluster(&self) -> Option<&conf::Map> {
+        self.values()?.find(&["cluster"])?.as_map()
+    }
+
+    /// Whether the server takes part in a cluster: a `cluster` block that listens or has routes, or the flags.
+    pub fn is_clustered(&self) -> bool {
+        if let Some(flag) = self.command.last(&["cluster", "cluster_listen"]) {
+            return !flag.value.is_empty();
+        }
+        self.cluster().is_some_and(|cluster| cluster.find(&["routes", "port", "listen"]).is_some())
+            || self.command.last(&["routes"]).is_some_and(|flag| !flag.value.is_empty())
+    }
+
+    /// The object and string that hold a value of the configuration.
+    pub fn source(&self, origin: &conf::Origin) -> Option<&Source> {
+        match &self.configuration {
+            Configuration::Known { sources, .. } => sources.get(origin.file),
+            _ => None,
+        }
+    }
+
+    /// The text of the file that holds a value of the configuration.
+    pub fn text(&self, origin: &conf::Origin) -> Option<&[u8]> {
+        match &self.configuration {
+            Configuration::Known { config, .. } => config.files.get(origin.file).map(|file| file.text.as_slice()),
+            _ => None,
+        }
+    }
+
+    /// The place of a value of the configuration; `path` is its path in the configuration language.
+    pub fn place(&self, origin: &conf::Origin, path: &str) -> Option<crate::policy::Place> {
+        let source = self.source(origin)?;
+        Some(crate::policy::Place {
+            object: source.object,
+            pointer: source.pointer.clone(),
+            span: Some(origin.span.clone()),
+            field: format!("{}.{path}", json::field(&source.pointer)),
+        })
+    }
+
+    /// The place of a field of the workload itself.
+    pub fn own_place(&self, pointer: impl Into<String>) -> crate::policy::Place {
+        self.place_in(self.id, pointer, None)
+    }
+
+    /// The place of a field of an object.
+    pub fn place_in(
+        &self,
+        object: ObjectId,
+        pointer: impl Into<String>,
+        span: Option<Range<usize>>,
+    ) -> crate::policy::Place {
+        let pointer = pointer.into();
+        crate::policy::Place { object, span, field: json::field(&pointer), pointer }
+    }
+
+    /// What a path in the server's container leads to.
+    pub fn file(&self, path: &str) -> Found {
+        mounts::find(self.bundle, self.namespace, self.pod, self.container, path)
+    }
+}
+
+/// Whether another object's controller made this one.
+fn is_controlled(object: &Value) -> bool {
+    json::items(object, &["metadata", "ownerReferences"])
+        .iter()
+        .any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
+}
+
+fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
+    match kind {
+        Kind::Pod => Some(1),
+        Kind::DaemonSet => None,
+        Kind::StatefulSet | Kind::Deployment => match spec?.get("replicas") {
+            None | Some(Value::Null) => Some(1),
+            Some(replicas) => replicas.as_u64().and_then(|replicas| u32::try_from(replicas).ok()),
+        },
+    }
+}
+
+/// What makes a container a NATS server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    Program,
+    Image,
+    /// It passes a file with `-c`; the file has to be a nats.conf.
+    File,
+}
+
+fn is_program(name: &str) -> bool {
+    PROGRAMS.contains(&name)
+}
+
+fn evidence(container: &Value, command: &CommandLine) -> Option<Evidence> {
+    if command.program.as_deref().is_some_and(is_program) {
+        return Some(Evidence::Program);
+    }
+    let image = image_name(container);
+    let is_tool = |name: &str| NOT_SERVERS.iter().any(|tool| name.contains(tool)) || name == "natscli";
+    if is_tool(image) || command.program.as_deref().is_some_and(|name| is_tool(name) || name == "nats") {
+        return None;
+    }
+    if IMAGES.contains(&image) {
+        return Some(Evidence::Image);
+    }
+    command.last(&["c", "config"]).map(|_| Evidence::File)
+}
+
+/// The last segment of the image's name, without tag and digest.
+fn image_name(container: &Value) -> &str {
+    let image = json::text(container, &["image"]).unwrap_or_default();
+    let image = image.split('@').next().unwrap_or_default();
+    let name = image.rsplit('/').next().unwrap_or_default();
+    name.split(':').next().unwrap_or_default()
+}
+
+fn is_streaming(container: &Value, command: &CommandLine) -> bool {
+    match command.program.as_deref() {
+        Some(program) if is_program(program) => program.contains("streaming"),
+        _ => image_name(container).contains("streaming"),
+    }
+}
+
+/// Whether a file that is only known to be passed with `-c` is a nats.conf.
+fn is_nats_conf(configuration: &Configuration) -> bool {
+    match configuration {
+        Configuration::Known { config, .. } => {
+            config.error.is_none() && config.root.find(TELLING_OPTIONS).is_some()
+        }
+        Configuration::None | Configuration::Unseen(_) => false,
+    }
+}
+
+fn configuration(
+    bundle: &Bundle,
+    namespace: &str,
+    pod: &Value,
+    container: &Value,
+    command: &CommandLine,
+) -> Configuration {
+    // NATS Streaming reads the NATS options from its own file (`-sc`) when there is no other.
+    let flag = command.last(&["c", "config"]).or_else(|| command.last(&["sc", "stan_config"]));
+    let path = match flag {
+        Some(flag) if flag.is_expanded_later() => {
+            return Configuration::Unseen(format!("its path {} is put together at run time", flag.name));
+        }
+        Some(flag) => mounts::clean(&flag.value),
+        None if command.hidden => {
+            match mounted_default(container) {
+                Some(path) => path,
+                None => return Configuration::Unseen("a wrapper starts the server".to_owned()),
+            }
+        }
+        None if command.overrides_image => return Configuration::None,
+        None => match mounted_default(container) {
+            Some(path) => path,
+            None => return Configuration::Unseen("it is the image's own".to_owned()),
+        },
+    };
+    let text = match mounts::find(bundle, namespace, pod, container, &path) {
+        Found::Text(text) => text,
+        other => return Configuration::Unseen(unseen(&other, &path)),
+    };
+    let mut sources = vec![Source { object: text.object, pointer: text.pointer, path }];
+    let config = conf::read(&text.bytes, &mut |include, from| {
+        let directory = sources
+            .get(from)
+            .and_then(|source| source.path.rsplit_once('/'))
+            .map_or("", |(directory, _)| directory);
+        // nats-server joins even an absolute path to the directory of the including file.
+        let path = mounts::clean(&format!("{directory}/{include}"));
+        match mounts::find(bundle, namespace, pod, container, &path) {
+            Found::Text(text) => {
+                sources.push(Source { object: text.object, pointer: text.pointer, path });
+                conf::Included::Text(text.bytes)
+            }
+            Found::Missing(_) => conf::Included::Missing,
+            Found::NotInBundle(..) | Found::Image | Found::RunTime(_) => conf::Included::Unknown,
+        }
+    });
+    Configuration::Known { config, sources }
+}
+
+/// The first of the images' own configuration paths on which something is mounted.
+fn mounted_default(container: &Value) -> Option<String> {
+    IMAGE_CONFIGS
+        .iter()
+        .find(|path| mounts::mount_of(container, path).is_some())
+        .map(|path| (*path).to_owned())
+}
+
+/// Why the file at a path can't be seen.
+fn unseen(found: &Found, path: &str) -> String {
+    match found {
+        Found::Text(_) => String::new(),
+        Found::NotInBundle(kind, name) => format!("{kind} {name}, which holds {path}, is not in the input"),
+        Found::Missing(what) => format!("{path} is missing: {what}"),
+        Found::Image => format!("{path} is the image's own"),
+        Found::RunTime(volume) => format!("{path} is written at run time into the volume {volume}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn workload_of(container: &Value, files: &Value) -> bool {
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "nats"},
+            "spec": {"template": {"spec": {
+                "containers": [{"name": "sidecar", "image": "busybox"}, container],
+                "volumes": [{"name": "c", "configMap": {"name": "nats"}}]
+            }}}
+        });
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nats"}, "data": files
+        });
+        let bundle = Bundle::new(vec![Object::new(set), Object::new(map)], None);
+        !discover(&bundle).is_empty()
+    }
+
+    fn is_workload(container: &Value) -> bool {
+        workload_of(container, &json!({}))
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_program() {
+        assert!(is_workload(&json!({"image": "x", "command": ["/opt/nats/nats-server"]})));
+        assert!(is_workload(&json!({"image": "x", "args": ["tini", "--", "nats-server", "-c", "/a"]})));
+        assert!(is_workload(&json!({"image": "x", "command": ["sh", "-c", "exec nats-server -c /a"]})));
+        assert!(is_workload(&json!({"image": "x", "command": ["/nats-streaming-server"]})));
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_image() {
+        for image in ["nats", "nats:2.10", "docker.io/bitnami/nats:2.10.24-debian-12-r2", "r:5000/a/nats@sha256:00"] {
+            assert!(is_workload(&json!({"image": image})), "{image}");
+        }
+        for image in ["my-nats-client", "natsio/nats-box", "natsio/prometheus-nats-exporter:0.1", ""] {
+            assert!(!is_workload(&json!({"image": image})), "{image}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_known_by_the_file_it_is_given() {
+        let container = json!({
+            "image": "registry/custom:1", "args": ["-c", "/etc/c/nats.conf"],
+            "volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]
+        });
+        assert!(workload_of(&container, &json!({"nats.conf": "cluster { port: 6222 }"})));
+        assert!(!workload_of(&container, &json!({"nats.conf": "[section]\nkey = value"})));
+        assert!(!workload_of(&container, &json!({})));
+    }
+
+    #[test]
+    fn tools_that_take_a_nats_conf_are_not_servers() {
+        assert!(!is_workload(&json!({"image": "nats", "command": ["nats-server-config-reloader", "-c", "/a"]})));
+        assert!(!is_workload(&json!({"image": "nats", "command": ["nats", "server", "check"]})));
+    }
+}

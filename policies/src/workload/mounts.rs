@@ -1,0 +1,267 @@
+//! From a path in a container to what is mounted there: a key of a ConfigMap or Secret, or a volume.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::bundle::{Bundle, Lookup, ObjectId};
+use crate::json;
+
+/// A text that a ConfigMap or Secret holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The object.
+    pub object: ObjectId,
+    /// JSON pointer of the string.
+    pub pointer: String,
+    /// The decoded bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What is found at a path of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A key of an object of the bundle.
+    Text(Text),
+    /// A key of an object that is not in the bundle: its kind and name.
+    NotInBundle(&'static str, String),
+    /// The object that should hold it is known, and does not: what is missing.
+    Missing(String),
+    /// Nothing is mounted there: the file is the image's own.
+    Image,
+    /// A volume that is filled when the pod runs: its name.
+    RunTime(String),
+}
+
+/// A volume mount of a container, with the path that remains below it.
+#[derive(Debug, Clone, Copy)]
+pub struct Mount<'a> {
+    /// The entry of `volumeMounts`.
+    pub value: &'a Value,
+    /// Its index.
+    pub index: usize,
+    /// The name of the volume.
+    pub volume: &'a str,
+}
+
+/// Cleans a path as Go's `filepath.Clean` does: no empty, `.` or `..` segments.
+pub fn clean(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+/// The part of `path` below `base`, by whole segments: `Some("")` when they are the same.
+fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
+    if base == "/" {
+        return Some(path.trim_start_matches('/'));
+    }
+    let rest = path.strip_prefix(base)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+/// The mount that holds a cleaned path: the one with the longest `mountPath` that contains it, by whole segments.
+pub fn mount_of<'a>(container: &'a Value, path: &str) -> Option<Mount<'a>> {
+    json::items(container, &["volumeMounts"])
+        .iter()
+        .enumerate()
+        .filter_map(|(index, value)| {
+            let at = clean(json::text(value, &["mountPath"])?);
+            below(path, &at)?;
+            Some((at.len(), Mount { value, index, volume: json::text(value, &["name"])? }))
+        })
+        .max_by_key(|(length, _)| *length)
+        .map(|(_, mount)| mount)
+}
+
+/// Finds the file at a path of a container.
+pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, path: &str) -> Found {
+    let path = clean(path);
+    let Some(mount) = mount_of(container, &path) else { return Found::Image };
+    if json::get(mount.value, &["subPathExpr"]).is_some() {
+        return Found::RunTime(mount.volume.to_owned());
+    }
+    let base = clean(json::text(mount.value, &["mountPath"]).unwrap_or_default());
+    let rest = below(&path, &base).unwrap_or_default();
+    let sub_path = json::text(mount.value, &["subPath"]).unwrap_or_default();
+    let inside = clean(&format!("{sub_path}/{rest}"));
+    let inside = inside.trim_start_matches('/');
+    let volume = json::items(pod, &["volumes"])
+        .iter()
+        .find(|volume| json::text(volume, &["name"]) == Some(mount.volume));
+    let Some(volume) = volume else { return Found::RunTime(mount.volume.to_owned()) };
+    if let Some(source) = json::get(volume, &["configMap"]) {
+        return in_source(bundle, namespace, "ConfigMap", json::text(source, &["name"]), source, inside);
+    }
+    if let Some(source) = json::get(volume, &["secret"]) {
+        let name = json::text(source, &["secretName"]);
+        return in_source(bundle, namespace, "Secret", name, source, inside);
+    }
+    let Some(projected) = json::get(volume, &["projected"]) else {
+        return Found::RunTime(mount.volume.to_owned());
+    };
+    // A path belongs to one source of a projected volume; the last one that can hold it is the one on disk.
+    let mut found = None;
+    for source in json::items(projected, &["sources"]) {
+        let here = if let Some(source) = json::get(source, &["configMap"]) {
+            in_source(bundle, namespace, "ConfigMap", json::text(source, &["name"]), source, inside)
+        } else if let Some(source) = json::get(source, &["secret"]) {
+            in_source(bundle, namespace, "Secret", json::text(source, &["name"]), source, inside)
+        } else {
+            continue;
+        };
+        if !matches!((&here, &found), (Found::Missing(_), Some(_))) {
+            found = Some(here);
+        }
+    }
+    found.unwrap_or_else(|| Found::RunTime(mount.volume.to_owned()))
+}
+
+fn in_source(
+    bundle: &Bundle,
+    namespace: &str,
+    kind: &'static str,
+    name: Option<&str>,
+    source: &Value,
+    inside: &str,
+) -> Found {
+    let name = name.unwrap_or_default();
+    let items = json::items(source, &["items"]);
+    let key = if items.is_empty() {
+        inside
+    } else {
+        let item = items.iter().find(|item| {
+            json::text(item, &["path"]).map(clean).as_deref().map(|path| path.trim_start_matches('/'))
+                == Some(inside)
+        });
+        match item.and_then(|item| json::text(item, &["key"])) {
+            Some(key) => key,
+            None => return Found::Missing(format!("{kind} {name} is not mounted with a file {inside}")),
+        }
+    };
+    match bundle.lookup("", kind, namespace, name) {
+        Lookup::Unknown => Found::NotInBundle(kind, name.to_owned()),
+        Lookup::Absent => Found::Missing(format!("{kind} {name} does not exist")),
+        Lookup::Found(object, value) => text_of(object, &value.value, key)
+            .map_or_else(|| Found::Missing(format!("{kind} {name} has no key {key}")), Found::Text),
+    }
+}
+
+/// The text under a key of a ConfigMap (`data`, `binaryData`) or Secret (`data`, `stringData`).
+/// The apiserver merges `stringData` over `data`, so it is looked at first.
+pub fn text_of(object: ObjectId, value: &Value, key: &str) -> Option<Text> {
+    let is_secret = json::text(value, &["kind"]) == Some("Secret");
+    let plain = if is_secret { "stringData" } else { "data" };
+    let encoded = if is_secret { "data" } else { "binaryData" };
+    if let Some(text) = json::text(value, &[plain, key]) {
+        let pointer = json::join(&format!("/{plain}"), key);
+        return Some(Text { object, pointer, bytes: text.as_bytes().to_vec() });
+    }
+    let text = json::text(value, &[encoded, key])?;
+    let bytes = decode(text)?;
+    Some(Text { object, pointer: json::join(&format!("/{encoded}"), key), bytes })
+}
+
+/// Base64 as the apiserver takes it: standard alphabet, line breaks ignored.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['\n', '\r']) {
+        let joined: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+        STANDARD.decode(joined).ok()
+    } else {
+        STANDARD.decode(text).ok()
+    }
+}
+
+/// Whether the string at a pointer of this object is base64.
+pub fn is_encoded(value: &Value, pointer: &str) -> bool {
+    pointer.starts_with("/binaryData/")
+        || (json::text(value, &["kind"]) == Some("Secret") && pointer.starts_with("/data/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::bundle::Object;
+
+    fn bundle() -> Bundle {
+        Bundle::new(
+            vec![
+                Object::new(json!({
+                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nats"},
+                    "data": {"nats.conf": "port: 4222"}
+                })),
+                Object::new(json!({
+                    "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "auth"},
+                    "data": {"auth": "dXNlcjogYQ=="}, "stringData": {"plain": "x"}
+                })),
+            ],
+            None,
+        )
+    }
+
+    fn look(volume: &Value, mount: &Value, path: &str) -> Found {
+        let pod = json!({"volumes": [volume]});
+        let container = json!({"volumeMounts": [mount]});
+        find(&bundle(), "default", &pod, &container, path)
+    }
+
+    fn text(object: ObjectId, pointer: &str, text: &str) -> Found {
+        Found::Text(Text { object, pointer: pointer.to_owned(), bytes: text.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn a_file_of_a_config_map_is_found_by_its_key() {
+        let volume = json!({"name": "c", "configMap": {"name": "nats"}});
+        let mount = json!({"name": "c", "mountPath": "/etc/nats/"});
+        assert_eq!(look(&volume, &mount, "/etc//nats/./nats.conf"), text(0, "/data/nats.conf", "port: 4222"));
+        let missing = Found::Missing("ConfigMap nats has no key other.conf".to_owned());
+        assert_eq!(look(&volume, &mount, "/etc/nats/other.conf"), missing);
+        assert_eq!(look(&volume, &mount, "/etc/natsx/nats.conf"), Found::Image);
+    }
+
+    #[test]
+    fn a_sub_path_mounts_one_file() {
+        let volume = json!({"name": "c", "configMap": {"name": "nats"}});
+        let mount = json!({"name": "c", "mountPath": "/etc/my.conf", "subPath": "nats.conf"});
+        assert_eq!(look(&volume, &mount, "/etc/my.conf"), text(0, "/data/nats.conf", "port: 4222"));
+    }
+
+    #[test]
+    fn projected_items_rename_keys() {
+        let volume = json!({"name": "c", "projected": {"sources": [
+            {"configMap": {"name": "nats", "items": [{"key": "nats.conf", "path": "main.conf"}]}},
+            {"secret": {"name": "auth", "items": [{"key": "auth", "path": "auth.conf"}]}},
+            {"secret": {"name": "elsewhere", "items": [{"key": "x", "path": "x.conf"}]}}
+        ]}});
+        let mount = json!({"name": "c", "mountPath": "/c"});
+        assert_eq!(look(&volume, &mount, "/c/main.conf"), text(0, "/data/nats.conf", "port: 4222"));
+        assert_eq!(look(&volume, &mount, "/c/auth.conf"), text(1, "/data/auth", "user: a"));
+        assert_eq!(look(&volume, &mount, "/c/x.conf"), Found::NotInBundle("Secret", "elsewhere".to_owned()));
+    }
+
+    #[test]
+    fn the_longest_mount_holds_a_path() {
+        let container = json!({"volumeMounts": [
+            {"name": "a", "mountPath": "/data"}, {"name": "b", "mountPath": "/data/jetstream"}
+        ]});
+        assert_eq!(mount_of(&container, "/data/jetstream/store").unwrap().volume, "b");
+        assert_eq!(mount_of(&container, "/data/jetstreams").unwrap().volume, "a");
+        assert!(mount_of(&container, "/dat").is_none());
+    }
+
+    #[test]
+    fn wrapped_base64_is_decoded() {
+        assert_eq!(decode("dXNl\ncjog\r\nYQ==\n").unwrap(), b"user: a");
+        assert_eq!(decode("no!"), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests across the crate.
+
+mod conf;
+mod properties;
+mod purity;
+mod registry;
+mod routes;
+mod store;
+mod support;

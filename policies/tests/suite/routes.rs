@@ -1,0 +1,436 @@
+//! What becomes of the routes of a cluster, case by case.
+
+use natsguard_policies::policy::Action;
+use natsguard_policies::settings::Settings;
+
+use crate::support::{Cluster, bundle, check, findings, lines};
+
+const DOMAIN: &str = "nats-headless.messaging.svc.cluster.local:6222";
+
+fn full(pod: u32) -> String {
+    format!("nats://nats-{pod}.{DOMAIN}")
+}
+
+fn all(pods: u32) -> Vec<String> {
+    (0..pods).map(full).collect()
+}
+
+fn repaired(routes: &[&str]) -> Vec<String> {
+    Cluster::with_routes(routes).repaired_routes()
+}
+
+#[test]
+fn a_service_becomes_one_route_to_each_pod() {
+    for service in [
+        "nats://nats-headless:6222",
+        "nats://nats-headless.messaging:6222",
+        "nats://nats-headless.messaging.svc:6222",
+        "nats://nats-headless.messaging.svc.cluster.local:6222",
+        "nats://nats:6222",
+        "nats://localhost:6222",
+        "nats-headless:6222",
+        "nats://nats-headless",
+    ] {
+        assert_eq!(repaired(&[service]), all(3), "{service}");
+    }
+}
+
+#[test]
+fn the_port_is_the_servers_not_the_services() {
+    let cluster = Cluster::with_routes(&["nats://nats-headless:7000", "nats://nats-0.nats-headless:7000"]);
+    assert_eq!(cluster.repaired_routes(), [full(1), full(2), full(0)]);
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:7000"]);
+    cluster.conf = cluster.conf.replace("port: 6222", "listen: \"0.0.0.0:6333\"");
+    assert_eq!(cluster.repaired_routes()[0], full(0).replace("6222", "6333"));
+}
+
+#[test]
+fn scheme_userinfo_order_and_foreign_entries_stay() {
+    let routes = repaired(&[
+        "nats://other.example.org:6222",
+        "nats-route://u%40:p@nats-headless:6222",
+        "nats://10.0.0.1:6222",
+    ]);
+    assert_eq!(
+        routes,
+        [
+            "nats://other.example.org:6222".to_owned(),
+            format!("nats-route://u%40:p@nats-0.{DOMAIN}"),
+            format!("nats-route://u%40:p@nats-1.{DOMAIN}"),
+            format!("nats-route://u%40:p@nats-2.{DOMAIN}"),
+            "nats://10.0.0.1:6222".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn short_names_become_full_ones_in_place() {
+    assert_eq!(
+        repaired(&[
+            "nats://nats-2.nats-headless:6222",
+            "nats://nats-0.nats-headless.messaging.svc:6222",
+            "nats://nats-1.nats-headless.messaging",
+        ]),
+        [full(2), full(0), full(1)]
+    );
+}
+
+#[test]
+fn a_name_with_a_final_dot_is_a_full_name() {
+    let route = "nats://nats-0.nats-headless.messaging.svc.cluster.local.:6222";
+    assert_eq!(repaired(&[route, &full(1), &full(2)]), [route.to_owned(), full(1), full(2)]);
+}
+
+#[test]
+fn each_pod_ends_up_in_the_list_exactly_once() {
+    assert_eq!(repaired(&[&full(0), &full(0), "nats://nats-0.nats-headless:6222", &full(7)]), all(3));
+    assert_eq!(repaired(&["nats://nats-headless:6222", "nats://nats:6222", &full(1)]), [full(0), full(2), full(1)]);
+    assert_eq!(repaired(&["nats://nats-01.nats-headless:6222", &full(0), &full(1), &full(2)]), all(3));
+}
+
+#[test]
+fn a_pod_under_another_domain_counts_as_listed() {
+    let distant = "nats://nats-1.nats-headless.messaging.svc.other.domain:6222";
+    assert_eq!(repaired(&[&full(0), distant]), [full(0), distant.to_owned(), full(2)]);
+}
+
+#[test]
+fn pods_begin_at_the_first_ordinal() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.spec = "  ordinals: {start: 5}".to_owned();
+    assert_eq!(cluster.repaired_routes(), [full(5), full(6), full(7)]);
+}
+
+#[test]
+fn a_list_that_is_not_there_is_made() {
+    for conf in ["cluster {\n  port: 6222\n}\n", "cluster: {port: 6222}\n", "cluster {\n  port: 6222\n  routes: []\n}\n"] {
+        let cluster = Cluster { conf: conf.to_owned(), ..Cluster::default() };
+        assert_eq!(cluster.repaired_routes(), all(3), "{conf}");
+    }
+}
+
+#[test]
+fn routes_are_not_made_up_where_they_would_need_credentials() {
+    let conf = "cluster {\n  port: 6222\n  authorization { user: a, password: b }\n}\n";
+    let cluster = Cluster { conf: conf.to_owned(), ..Cluster::default() };
+    assert_eq!(
+        cluster.findings(),
+        ["warn incomplete-routes data[\"nats.conf\"].cluster: StatefulSet messaging/nats has none to nats-0, nats-1, nats-2"]
+    );
+}
+
+#[test]
+fn a_single_server_has_one_route_at_most() {
+    let with = |routes: &[&str]| {
+        let mut cluster = Cluster::with_routes(routes);
+        cluster.replicas = 1;
+        cluster.repaired_routes()
+    };
+    assert_eq!(with(&["nats://nats-headless:6222"]), all(1));
+    assert_eq!(with(&[]), Vec::<String>::new());
+    assert_eq!(with(&[&full(0), &full(1), &full(2)]), all(1));
+}
+
+#[test]
+fn with_no_replicas_the_list_stays() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222", &full(4)]);
+    cluster.replicas = 0;
+    assert_eq!(cluster.repaired_routes(), ["nats://nats-headless:6222".to_owned(), full(4)]);
+    assert_eq!(
+        cluster.findings(),
+        ["warn service-route data[\"nats.conf\"].cluster.routes[0]: \
+          nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
+    );
+}
+
+#[test]
+fn pods_behind_a_service_with_an_address_have_no_names() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222", "nats://nats-0.nats-headless:6222"]);
+    cluster.service = "{clusterIP: 10.96.0.9, selector: {app: nats}}".to_owned();
+    assert_eq!(
+        cluster.findings(),
+        [
+            "deny service-route data[\"nats.conf\"].cluster.routes[0]: \
+             nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats",
+            "deny unresolvable-peers spec.serviceName: \
+             Service nats-headless of StatefulSet messaging/nats has an address of its own",
+        ]
+    );
+}
+
+#[test]
+fn a_service_that_is_not_in_the_input_is_not_guessed() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.service = String::new();
+    assert_eq!(
+        cluster.findings(),
+        [
+            "warn service-route data[\"nats.conf\"].cluster.routes[0]: \
+             nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats",
+            "warn unresolvable-peers spec.serviceName: \
+             Service nats-headless of StatefulSet messaging/nats is not in the input",
+        ]
+    );
+    let mut cluster = Cluster::with_routes(&["nats://nats-0.nats-headless:6222"]);
+    cluster.service = String::new();
+    assert_eq!(cluster.repaired_routes(), all(3));
+}
+
+#[test]
+fn a_name_that_nothing_in_the_input_has_is_pointed_out() {
+    let cluster = Cluster::with_routes(&[&full(0), &full(1), &full(2), "nats://gone:6222"]);
+    assert_eq!(
+        cluster.findings(),
+        ["warn service-route data[\"nats.conf\"].cluster.routes[3]: nats://gone:6222 names nothing that is in the input"]
+    );
+}
+
+#[test]
+fn ready_peers_are_published() {
+    let mut cluster = Cluster::with_routes(&[&full(0), &full(1), &full(2)]);
+    cluster.service = "{clusterIP: None, selector: {app: nats}}".to_owned();
+    let (report, repaired) = check(&cluster.bundle(), &Settings::default());
+    assert_eq!(
+        lines(&report),
+        ["fix unresolvable-peers spec.publishNotReadyAddresses: Service nats-headless of StatefulSet messaging/nats"]
+    );
+    assert_eq!(repaired.bundle.objects()[1].value["spec"]["publishNotReadyAddresses"], true);
+}
+
+#[test]
+fn gateways_leafnodes_and_streaming_are_not_touched() {
+    let rest = "gateway {\n  name: a\n  port: 7222\n  gateways: [{name: b, urls: [nats://nats-headless:7222]}]\n}\n\
+                leafnodes {\n  remotes: [{urls: [nats://nats-headless:7422]}]\n}\n\
+                streaming {\n  cluster {\n    routes: [nats://nats-headless:6222]\n  }\n}\n# nats://nats-headless:6222\n";
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.conf += rest;
+    let (_, repaired) = check(&cluster.bundle(), &Settings::default());
+    let text = repaired.bundle.objects()[0].value["data"]["nats.conf"].as_str().unwrap();
+    assert!(text.ends_with(rest), "{text}");
+}
+
+#[test]
+fn what_can_not_be_read_is_said_to_be_opaque() {
+    let findings = |conf: &str| Cluster { conf: conf.to_owned(), ..Cluster::default() }.findings();
+    let opaque = |field: &str, why: &str| {
+        vec![format!("warn opaque-routes {field}: StatefulSet messaging/nats: {why}")]
+    };
+    let routes = "data[\"nats.conf\"].cluster.routes";
+    assert_eq!(
+        findings("cluster {\n  port: 6222\n  routes: $ROUTES\n}"),
+        opaque(routes, "routes comes from a variable")
+    );
+    assert_eq!(
+        findings("LIST: [nats://nats-headless:6222]\ncluster {\n  port: 6222\n  routes: $LIST\n}"),
+        opaque(routes, "routes comes from a variable")
+    );
+    assert_eq!(
+        findings("cluster {\n  port: 6222\n  routes: [$ONE]\n}"),
+        opaque(&format!("{routes}[0]"), "a route comes from a variable")
+    );
+    assert_eq!(
+        findings("cluster {\n  port: 6222\n  routes: [\"nats://${HOST}:6222\"]\n}"),
+        opaque("data[\"nats.conf\"].cluster", "the file is a template")
+    );
+    assert_eq!(
+        findings("cluster {\n  port: 6222\n  routes: \"nats://nats-headless:6222\"\n}"),
+        opaque(routes, "routes is not an array")
+    );
+    let broken = findings("cluster {\n  port: 6222\n  routes: [a b]\n}");
+    assert_eq!(broken.len(), 1);
+    assert!(
+        broken[0].starts_with(
+            "warn opaque-routes data[\"nats.conf\"]: StatefulSet messaging/nats: the server can't read the file: line 3, column 14"
+        ),
+        "{broken:?}"
+    );
+}
+
+#[test]
+fn an_include_is_followed_and_its_routes_are_repaired_where_they_stand() {
+    let mut cluster = Cluster {
+        conf: "port: 4222\ninclude ./cluster.conf\n".to_owned(),
+        volumes: ", {name: more, configMap: {name: more}}".to_owned(),
+        mounts: ", {name: more, mountPath: /etc/nats/cluster.conf, subPath: part}".to_owned(),
+        more: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more, namespace: messaging}\n\
+               data:\n  part: |\n    cluster { port: 6222, routes: [nats://nats-headless:6222] }\n"
+            .to_owned(),
+        ..Cluster::default()
+    };
+    let (report, repaired) = check(&cluster.bundle(), &Settings::default());
+    assert_eq!(
+        lines(&report),
+        ["fix service-route data.part.cluster.routes[0]: \
+          nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
+    );
+    let text = repaired.bundle.objects()[3].value["data"]["part"].as_str().unwrap();
+    assert_eq!(text, format!("cluster {{ port: 6222, routes: [{}, {}, {}] }}\n", full(0), full(1), full(2)));
+
+    cluster.more = cluster.more.replace("part:", "other:");
+    assert!(
+        cluster.findings()[0].starts_with(
+            "warn opaque-routes data[\"nats.conf\"]: StatefulSet messaging/nats: the server can't read the file: line 2"
+        ),
+        "{:?}",
+        cluster.findings()
+    );
+}
+
+#[test]
+fn an_include_that_may_exist_does_not_stand_in_the_way() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.conf += "include ./auth.conf\n";
+    cluster.volumes = ", {name: auth, secret: {secretName: elsewhere}}".to_owned();
+    cluster.mounts = ", {name: auth, mountPath: /etc/nats/auth.conf, subPath: auth.conf}".to_owned();
+    assert_eq!(cluster.repaired_routes(), all(3));
+}
+
+#[test]
+fn one_file_may_serve_two_workloads() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.more = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: other, namespace: messaging}
+spec:
+  replicas: 1
+  serviceName: nats-headless
+  selector: {matchLabels: {app: nats}}
+  template:
+    metadata: {labels: {app: nats}}
+    spec:
+      containers:
+      - name: nats
+        image: nats:2.14.5
+        args: [-c, /etc/nats/nats.conf]
+        volumeMounts: [{name: config, mountPath: /etc/nats}]
+      volumes: [{name: config, configMap: {name: nats}}]
+"
+    .to_owned();
+    assert_eq!(cluster.repaired_routes(), all(3));
+    cluster.more = cluster.more.replace("replicas: 1", "replicas: 2").replace(
+        "    spec:\n      containers",
+        "    spec:\n      topologySpreadConstraints: [{maxSkew: 1, whenUnsatisfiable: DoNotSchedule, \
+         topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: nats}}}]\n      containers",
+    );
+    let mut expected = all(3);
+    expected.extend((0..2).map(|pod| format!("nats://other-{pod}.{DOMAIN}")));
+    assert_eq!(cluster.repaired_routes(), expected);
+}
+
+#[test]
+fn flags_override_the_file_and_are_repaired() {
+    let bundle = |routes: &str| {
+        bundle(&format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: nats}}\n\
+             spec: {{clusterIP: None, publishNotReadyAddresses: true, selector: {{app: nats}}}}\n---\n\
+             apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\nspec:\n  replicas: 2\n  serviceName: nats\n  \
+             selector: {{matchLabels: {{app: nats}}}}\n  template:\n    metadata: {{labels: {{app: nats}}}}\n    spec:\n      \
+             containers: [{{image: nats, name: nats, args: [\"--cluster=nats://0.0.0.0:6222\", {routes}]}}]\n"
+        ))
+    };
+    let args = |routes: &str| {
+        let (_, repaired) = check(&bundle(routes), &Settings::default());
+        repaired.bundle.objects()[1].value["spec"]["template"]["spec"]["containers"][0]["args"].clone()
+    };
+    let name = |pod: u32| format!("nats://u:p@nats-{pod}.nats.default.svc.cluster.local:6222");
+    assert_eq!(args("\"-routes\", \"nats://u:p@nats:6222\"")[2], format!("{},{}", name(0), name(1)));
+    assert_eq!(args("\"--routes=nats://u:p@nats-1.nats:6222\"")[1], format!("--routes={},{}", name(1), name(0)));
+    let script = bundle("\"x\"");
+    drop(script);
+    assert!(
+        findings(&bundle("\"--routes=$(ROUTES)\"")).iter().any(|line| line
+            == "warn opaque-routes spec.template.spec.containers[0].args[1]: \
+                StatefulSet default/nats: --routes is put together when the container starts")
+    );
+}
+
+/// Cluster TLS with a certificate that cert-manager will write.
+fn tls(names: Option<&str>, routes: &[&str], insecure: bool) -> Cluster {
+    let mut cluster = Cluster::with_routes(routes);
+    let insecure = if insecure { "    insecure: true\n" } else { "" };
+    cluster.conf = cluster
+        .conf
+        .replace("  port: 6222\n", &format!("  port: 6222\n  tls {{\n    cert_file: /tls/tls.crt\n{insecure}  }}\n"));
+    cluster.volumes = ", {name: tls, secret: {secretName: nats-tls}}".to_owned();
+    cluster.mounts = ", {name: tls, mountPath: /tls}".to_owned();
+    if let Some(names) = names {
+        cluster.more = format!(
+            "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {{name: nats, namespace: messaging}}\n\
+             spec: {{secretName: nats-tls, dnsNames: [{names}]}}\n"
+        );
+    }
+    cluster
+}
+
+#[test]
+fn under_tls_a_name_changes_only_to_one_that_the_certificate_covers() {
+    let short = ["nats://nats-0.nats-headless:6222", "nats://nats-1.nats-headless:6222", "nats://nats-2.nats-headless:6222"];
+    let wildcard = "'*.nats-headless.messaging.svc.cluster.local'";
+    assert_eq!(tls(Some(wildcard), &short, false).repaired_routes(), all(3));
+    assert_eq!(tls(None, &short, true).repaired_routes(), all(3));
+    assert_eq!(tls(None, &short, false).repaired_routes(), short);
+    assert_eq!(tls(Some("'*.nats-headless'"), &short, false).repaired_routes(), short);
+    assert_eq!(
+        tls(Some("'*.nats-headless'"), &short, false).findings(),
+        ["warn short-route data[\"nats.conf\"].cluster.routes: \
+          StatefulSet messaging/nats lacks *.nats-headless.messaging.svc.cluster.local"]
+    );
+    assert_eq!(
+        tls(None, &short, false).findings(),
+        ["warn short-route data[\"nats.conf\"].cluster.routes: cluster TLS of StatefulSet messaging/nats checks them, \
+          and its certificate is not in the input"]
+    );
+}
+
+#[test]
+fn under_tls_a_service_becomes_the_longest_name_that_is_covered() {
+    let service = ["nats://nats-headless:6222"];
+    let svc = tls(Some("'*.nats-headless', '*.nats-headless.messaging.svc'"), &service, false);
+    let expected: Vec<String> =
+        (0..3).map(|pod| format!("nats://nats-{pod}.nats-headless.messaging.svc:6222")).collect();
+    assert_eq!(svc.repaired_routes(), expected);
+    let warning = svc.findings();
+    assert!(warning.iter().any(|line| line.ends_with("lacks *.nats-headless.messaging.svc.cluster.local")), "{warning:?}");
+    let unseen = tls(None, &service, false);
+    assert_eq!(unseen.repaired_routes(), all(3));
+    assert_eq!(unseen.findings().len(), 2);
+}
+
+#[test]
+fn under_tls_added_routes_look_like_their_neighbours() {
+    let one = ["nats://nats-0.nats-headless:6222"];
+    let expected: Vec<String> = (0..3).map(|pod| format!("nats://nats-{pod}.nats-headless:6222")).collect();
+    assert_eq!(tls(None, &one, false).repaired_routes(), expected);
+}
+
+#[test]
+fn another_cluster_domain_is_the_platforms_to_say() {
+    let settings = Settings { cluster_domain: "k8s.example.org".to_owned(), ..Settings::default() };
+    let (_, repaired) = check(&Cluster::with_routes(&["nats://nats-headless:6222"]).bundle(), &settings);
+    let text = repaired.bundle.objects()[0].value["data"]["nats.conf"].as_str().unwrap();
+    assert!(text.contains("nats://nats-0.nats-headless.messaging.svc.k8s.example.org:6222"), "{text}");
+}
+
+#[test]
+fn the_settings_decide_what_is_done() {
+    let bundle = Cluster::with_routes(&["nats://nats-headless:6222"]).bundle();
+    for (action, expected) in [(Action::Deny, 1), (Action::Warn, 1), (Action::Off, 0)] {
+        let settings = Settings { action: Some(action), ..Settings::default() };
+        let (report, repaired) = check(&bundle, &settings);
+        assert_eq!(report.findings.len(), expected);
+        assert_eq!(report.count(action), expected);
+        assert_eq!(repaired.bundle.objects(), bundle.objects());
+    }
+}
+
+#[test]
+fn what_several_files_shape_is_reported_and_not_edited() {
+    let mut objects = Cluster::with_routes(&["nats://nats-headless:6222"]).bundle().objects().to_vec();
+    objects[0].frozen = Some("a test");
+    let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
+    assert_eq!(
+        findings(&bundle),
+        ["deny service-route data[\"nats.conf\"].cluster.routes[0]: \
+          nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
+    );
+}
