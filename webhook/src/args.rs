@@ -1,0 +1,171 @@
+//! The command line, as plain values. Nothing is done here.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use natsguard_policies::policy::Action;
+use natsguard_policies::rules;
+
+use crate::output::Format;
+
+/// Guards NATS on Kubernetes: finds and mends what would partition a cluster, lose its data or let it fall over together.
+#[derive(Debug, Parser)]
+#[command(name = "natsguard", version, about, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what is wrong with the NATS deployments in manifests.
+    ///
+    /// Exit status: 0 when nothing is denied (faults that can be fixed, and warnings, included), 1 when something is, 2
+    /// when the input or the settings can't be used.
+    Check(Check),
+    /// Print manifests with every safe repair made, comments and layout kept.
+    ///
+    /// Exit status: 0 when everything could be read, else 2. What could not be repaired is said on standard error.
+    Fix(Fix),
+    /// Print the values of NATS configuration files as nats-server reads them, one JSON object a line.
+    Conf(Conf),
+    /// Print the page of a policy, or the list of policies.
+    Explain(Explain),
+    /// Print a completion script for a shell.
+    Completions(Completions),
+}
+
+/// What `check` and `fix` have in common.
+#[derive(Debug, ClapArgs)]
+pub struct Rules {
+    /// Settings: actions, parameters, exemptions (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// DNS domain of the cluster [default: cluster.local, or what the settings say].
+    #[arg(long, value_name = "DOMAIN")]
+    pub cluster_domain: Option<String>,
+    /// Namespace of objects that name none [default: default].
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Action of one policy: off, warn, fix or deny. May be given several times.
+    #[arg(long, value_name = "ID=ACTION", value_parser = policy_action)]
+    pub policy: Vec<(&'static str, Action)>,
+}
+
+/// `natsguard check`.
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    /// Format of the report.
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// The least action that makes the exit status 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Deny)]
+    pub fail_on: FailOn,
+    #[command(flatten)]
+    /// Settings.
+    pub rules: Rules,
+    /// Manifests: files, directories, `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `natsguard fix`.
+#[derive(Debug, ClapArgs)]
+pub struct Fix {
+    /// Print the changes only, credentials masked.
+    #[arg(long, conflicts_with = "in_place")]
+    pub diff: bool,
+    /// Write the files instead of printing them.
+    #[arg(long, short)]
+    pub in_place: bool,
+    #[command(flatten)]
+    /// Settings.
+    pub rules: Rules,
+    /// Manifests: files, directories, `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `natsguard conf`.
+#[derive(Debug, ClapArgs)]
+pub struct Conf {
+    /// Configuration files, `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `natsguard explain`.
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// The policy.
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+}
+
+/// `natsguard completions`.
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// The least action that makes `check` fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Any finding.
+    Warn,
+    /// What is repaired or refused.
+    Fix,
+    /// What is refused.
+    Deny,
+}
+
+impl FailOn {
+    /// As an action.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Warn => Action::Warn,
+            Self::Fix => Action::Fix,
+            Self::Deny => Action::Deny,
+        }
+    }
+}
+
+fn policy_action(text: &str) -> Result<(&'static str, Action), String> {
+    let (id, action) = text.split_once('=').ok_or("write ID=ACTION, as in short-route=warn")?;
+    let policy = rules::find(id).ok_or_else(|| {
+        let ids: Vec<&str> = rules::POLICIES.iter().map(|policy| policy.id).collect();
+        format!("there is no policy {id}; the policies are {}", ids.join(", "))
+    })?;
+    let action = [Action::Off, Action::Warn, Action::Fix, Action::Deny]
+        .into_iter()
+        .find(|known| known.name() == action)
+        .ok_or_else(|| format!("there is no action {action}; the actions are off, warn, fix and deny"))?;
+    Ok((policy.id, action))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_policy_action_is_checked() {
+        assert_eq!(policy_action("short-route=off"), Ok(("short-route", Action::Off)));
+        assert_eq!(policy_action("short-route").unwrap_err(), "write ID=ACTION, as in short-route=warn");
+        assert!(policy_action("nfs=deny").unwrap_err().starts_with("there is no policy nfs; the policies are "));
+        assert_eq!(
+            policy_action("short-route=no").unwrap_err(),
+            "there is no action no; the actions are off, warn, fix and deny"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! What each command does with its arguments: read, evaluate, print.
+
+mod check;
+mod conf;
+mod explain;
+mod fix;
+mod rules;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Command};
+
+/// Everything was as it should be.
+const SUCCESS: u8 = 0;
+/// Something is denied.
+const DENIED: u8 = 1;
+/// The input or the settings can't be used.
+const UNUSABLE: u8 = 2;
+
+/// Runs a command; the exit status says how it went.
+pub fn run(args: Args) -> ExitCode {
+    let status = match args.command {
+        Command::Check(args) => check::run(&args),
+        Command::Fix(args) => fix::run(&args),
+        Command::Conf(args) => conf::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Args::command(), "natsguard", &mut script);
+            print(&script).map(|()| SUCCESS)
+        }
+    };
+    match status {
+        Ok(status) => ExitCode::from(status),
+        // Whoever read our output has had enough of it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(SUCCESS),
+        Err(error) => {
+            complain(&format!("can't write: {error}"));
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Says something to the person at the terminal. Nothing can be done when nobody listens.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "natsguard: {}", printable(message));
+}
+
+/// A text from the input without what would move the cursor of a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c })
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! `natsguard check`: what is wrong with manifests.
+
+use std::io::{self, IsTerminal as _};
+
+use natsguard_policies::engine::evaluate;
+use natsguard_policies::policy::Action;
+
+use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules};
+use crate::args::Check;
+use crate::input::Input;
+use crate::listing::Listing;
+use crate::output::{Format, render};
+
+pub(super) fn run(args: &Check) -> io::Result<u8> {
+    let settings = match rules::settings(&args.rules) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            complain(&problem);
+            return Ok(UNUSABLE);
+        }
+    };
+    let input = Input::read(&args.paths, args.rules.namespace.as_deref());
+    let report = evaluate(&input.bundle, &settings);
+    let listing = Listing::new(&input, &report);
+    let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match render(args.output, &listing, color && args.output == Format::Text) {
+        Ok(text) => print(text.as_bytes())?,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(UNUSABLE);
+        }
+    }
+    for note in &input.notes {
+        complain(note);
+    }
+    for problem in &input.problems {
+        complain(problem);
+    }
+    if !input.problems.is_empty() {
+        return Ok(UNUSABLE);
+    }
+    let worst = report.worst().unwrap_or(Action::Off);
+    Ok(if worst >= args.fail_on.action() { DENIED } else { SUCCESS })
+}

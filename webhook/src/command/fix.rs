@@ -1,0 +1,124 @@
+//! `natsguard fix`: manifests with every safe repair made.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use natsguard_policies::engine::repair;
+use natsguard_policies::patch::patch;
+use natsguard_policies::policy::Action;
+
+use super::{SUCCESS, UNUSABLE, complain, print, rules};
+use crate::args::Fix;
+use crate::diff::diff;
+use crate::input::{File, Input};
+use crate::listing::Listing;
+use crate::manifest::Manifest;
+
+pub(super) fn run(args: &Fix) -> io::Result<u8> {
+    let settings = match rules::settings(&args.rules) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            complain(&problem);
+            return Ok(UNUSABLE);
+        }
+    };
+    if args.in_place && args.paths.iter().any(|path| path.as_os_str() == "-") {
+        complain("standard input can't be written in place; leave --in-place out to print what was repaired");
+        return Ok(UNUSABLE);
+    }
+    let mut input = Input::read(&args.paths, args.rules.namespace.as_deref());
+    let before: Vec<Vec<u8>> = input.manifests.iter().map(|manifest| manifest.bytes().to_vec()).collect();
+    let repaired = repair(&input.bundle, &settings);
+    let unedited = write_back(&mut input, &repaired.bundle);
+    let listing = Listing::new(&input, &repaired.report);
+    if args.diff {
+        for (before, after) in before.into_iter().zip(std::mem::take(&mut input.manifests)) {
+            let name = after.name().to_owned();
+            let Ok(before) = Manifest::read(&name, before) else { continue };
+            match diff(before, after) {
+                Ok(text) => print(text.as_bytes())?,
+                Err(error) => input.problems.push(format!("{name}: the changes can't be shown masked: {error}")),
+            }
+        }
+    } else if args.in_place {
+        for (before, after) in before.iter().zip(&input.manifests) {
+            if before != after.bytes()
+                && let Err(error) = replace(Path::new(after.name()), after.bytes())
+            {
+                input.problems.push(format!("{}: can't be written: {error}", after.name()));
+            }
+        }
+    } else {
+        print(&joined(&input))?;
+    }
+    for row in listing.findings.iter().filter(|row| row.action != Action::Fix) {
+        complain(&format!(
+            "{}:{}:{}: {}[{}]: {}: {}; {}",
+            row.file, row.line, row.column, row.action, row.policy, row.reason, row.detail, row.remedy
+        ));
+    }
+    for message in input.notes.iter().chain(&unedited).chain(&input.problems) {
+        complain(message);
+    }
+    Ok(if input.problems.is_empty() { SUCCESS } else { UNUSABLE })
+}
+
+/// Puts the changed objects back into the text they came from. Returns what could not be put back, for people.
+fn write_back(input: &mut Input, repaired: &natsguard_policies::bundle::Bundle) -> Vec<String> {
+    let mut patches: BTreeMap<(usize, usize), Vec<json_patch::PatchOperation>> = BTreeMap::new();
+    for (id, (before, after)) in input.bundle.objects().iter().zip(repaired.objects()).enumerate() {
+        if before.value == after.value {
+            continue;
+        }
+        let Some(standing) = input.places.get(id) else { continue };
+        let operations = patch(&before.value, &after.value, &standing.pointer).0;
+        patches.entry((standing.manifest, standing.document)).or_default().extend(operations);
+    }
+    let mut unedited = Vec::new();
+    for ((manifest, document), operations) in patches {
+        let Some(manifest) = input.manifests.get_mut(manifest) else { continue };
+        if let Err(error) = manifest.patch(document, &json_patch::Patch(operations)) {
+            unedited.push(format!("{}: a repair could not be written: {error}", manifest.name()));
+        }
+    }
+    unedited
+}
+
+/// Every file in the order given. Documents of different files are kept apart.
+fn joined(input: &Input) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::new();
+    for file in &input.files {
+        let bytes = match file {
+            File::Read(index) => input.manifests.get(*index).map(Manifest::bytes).unwrap_or_default(),
+            File::Unread(bytes) => bytes,
+        };
+        if !out.is_empty() && !bytes.is_empty() {
+            if !out.ends_with(b"\n") {
+                out.push(b'\n');
+            }
+            if !bytes.starts_with(b"---") {
+                out.extend_from_slice(b"---\n");
+            }
+        }
+        out.extend_from_slice(bytes);
+    }
+    out
+}
+
+/// Replaces a file in one step, so that it is never half written. Its permissions stay; a link stays a link.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let permissions = fs::metadata(&path)?.permissions();
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".natsguard");
+    let temporary = path.with_file_name(name);
+    fs::write(&temporary, bytes)
+        .and_then(|()| fs::set_permissions(&temporary, permissions))
+        .and_then(|()| fs::rename(&temporary, &path))
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })
+}
+

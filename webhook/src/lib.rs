@@ -1,0 +1,10 @@
+//! The library behind the `natsguard` binary: all input and output, around the rules of `natsguard-policies`.
+
+pub mod args;
+pub mod command;
+pub mod diff;
+pub mod input;
+pub mod listing;
+pub mod manifest;
+pub mod mask;
+pub mod output;

@@ -1,0 +1,120 @@
+//! The formats in which findings are printed.
+//!
+//! Names and values come from manifests that anybody may have written. What people read on a terminal, in a log or in a
+//! comment shows control characters instead of obeying them; what machines read is quoted as its format demands.
+
+mod escape;
+mod github;
+mod json;
+mod junit;
+mod markdown;
+#[cfg(test)]
+mod sample;
+mod sarif;
+mod text;
+mod words;
+
+use clap::ValueEnum;
+
+use crate::listing::Listing;
+
+/// A format of `check`'s report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: the line, the reason and the remedy.
+    Text,
+    /// One JSON object with every finding and a summary.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit XML, for the test reports of CI systems.
+    Junit,
+    /// Workflow commands of GitHub Actions: annotations on the changed lines.
+    Github,
+    /// A table for a comment on a pull request.
+    Markdown,
+}
+
+/// A report that could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// JSON or SARIF.
+    #[error("can't write the report as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JUnit.
+    #[error("can't write the report as XML: {0}")]
+    Xml(#[from] quick_junit::SerializeError),
+}
+
+/// Renders a listing; `color` is for [`Format::Text`] only. The text ends with a line feed.
+pub fn render(format: Format, listing: &Listing, color: bool) -> Result<String, RenderError> {
+    match format {
+        Format::Text => Ok(text::render(listing, color)),
+        Format::Json => json::render(listing),
+        Format::Sarif => sarif::render(listing),
+        Format::Junit => junit::render(listing),
+        Format::Github => Ok(github::render(listing)),
+        Format::Markdown => Ok(markdown::render(listing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMATS: &[Format] = &[
+        Format::Text,
+        Format::Json,
+        Format::Sarif,
+        Format::Junit,
+        Format::Github,
+        Format::Markdown,
+    ];
+
+    #[test]
+    fn no_format_prints_a_control_character() {
+        for format in FORMATS {
+            for listing in [sample::listing(), sample::hostile(), sample::empty()] {
+                let text = render(*format, &listing, false).unwrap();
+                let control: Vec<char> = text
+                    .chars()
+                    .filter(|c| *c != '\n' && escape::is_unprintable(*c))
+                    .collect();
+                assert!(control.is_empty(), "{format:?} prints {control:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_format_ends_with_one_line_feed() {
+        for format in FORMATS {
+            for listing in [sample::listing(), sample::empty()] {
+                let text = render(*format, &listing, false).unwrap();
+                assert!(
+                    text.ends_with('\n') && !text.ends_with("\n\n"),
+                    "{format:?}: {text:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_listing_gives_the_same_text() {
+        for format in FORMATS {
+            let render = || render(*format, &sample::listing(), true).unwrap();
+            assert_eq!(render(), render());
+        }
+    }
+
+    #[test]
+    fn formats_are_named_in_lower_case() {
+        let names: Vec<String> = Format::value_variants()
+            .iter()
+            .filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        assert_eq!(
+            names,
+            ["text", "json", "sarif", "junit", "github", "markdown"]
+        );
+    }
+}
