@@ -3,6 +3,11 @@
 //! `NATSGUARD_BENCH_FILES=DIR cargo bench -p natsguard-policies --bench conf` also writes the inputs to DIR, for
 //! `oracle bench FILE` to time nats-server on the same text.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that cannot do its work ends and says why"
+)]
+
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use natsguard_policies::conf::{Document, Element, edit_array, is_template};

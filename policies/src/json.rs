@@ -1,5 +1,7 @@
 //! Lenient reading of raw JSON: a value of the wrong type reads as one that is not there.
 
+use core::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 /// The value at a path of keys.
@@ -37,14 +39,14 @@ pub(crate) fn field(pointer: &str) -> String {
     for step in pointer.split('/').skip(1) {
         let key = step.replace("~1", "/").replace("~0", "~");
         if key.bytes().all(|byte| byte.is_ascii_digit()) && !key.is_empty() {
-            field.push_str(&format!("[{key}]"));
+            let _ = write!(field, "[{key}]");
         } else if key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             if !field.is_empty() {
                 field.push('.');
             }
             field.push_str(&key);
         } else {
-            field.push_str(&format!("[\"{key}\"]"));
+            let _ = write!(field, "[\"{key}\"]");
         }
     }
     field

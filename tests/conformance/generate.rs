@@ -232,7 +232,7 @@ impl Generator {
         match self.below(10) {
             0..=3 => {
                 let index = self.below(corpus.len());
-                self.out = corpus[index].clone();
+                self.out.clone_from(&corpus[index]);
                 self.mutate();
             }
             4 => {

@@ -1,5 +1,12 @@
 //! `policies::conf` against nats-server's own parser: recorded cases, and documents made on the spot.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a test that cannot do its work ends and says why"
+)]
+
 #[path = "../../policies/tests/suite/conf/compare.rs"]
 mod compare;
 mod generate;

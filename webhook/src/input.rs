@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use serde_json::Value;
 
-use crate::manifest::{Location, Manifest, ReadError};
+use crate::manifest::{Location, Manifest};
 
 /// How standard input is named in reports.
 pub const STDIN: &str = "<stdin>";
 
 /// What reading all paths gave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Input {
     /// The manifests that could be read.
     pub manifests: Vec<Manifest>,
@@ -51,16 +51,17 @@ pub struct Standing {
 }
 
 impl Input {
+    /// Reads one file that is in memory.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>, namespace: Option<&str>) -> Self {
+        let mut input = Self::default();
+        let mut objects = Vec::new();
+        input.add(name, bytes, false, &mut objects);
+        input.finish(objects, namespace)
+    }
+
     /// Reads every path.
     pub fn read(paths: &[PathBuf], namespace: Option<&str>) -> Self {
-        let mut input = Self {
-            manifests: Vec::new(),
-            files: Vec::new(),
-            places: Vec::new(),
-            bundle: Bundle::default(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut input = Self::default();
         let mut objects = Vec::new();
         for path in paths {
             if path.as_os_str() == "-" {
@@ -75,9 +76,34 @@ impl Input {
                 input.add_file(path, false, &mut objects);
             }
         }
-        input.bundle = Bundle::new(objects, namespace);
-        input.note_repeated();
-        input
+        input.finish(objects, namespace)
+    }
+
+    /// The bytes of every file in the order given. Documents of different files are kept apart.
+    pub fn stream(&self) -> Vec<u8> {
+        let mut out: Vec<u8> = Vec::new();
+        for file in &self.files {
+            let bytes = match file {
+                File::Read(index) => self.manifests.get(*index).map(Manifest::bytes).unwrap_or_default(),
+                File::Unread(bytes) => bytes,
+            };
+            if !out.is_empty() && !bytes.is_empty() {
+                if !out.ends_with(b"\n") {
+                    out.push(b'\n');
+                }
+                if !bytes.starts_with(b"---") {
+                    out.extend_from_slice(b"---\n");
+                }
+            }
+            out.extend_from_slice(bytes);
+        }
+        out
+    }
+
+    fn finish(mut self, objects: Vec<Object>, namespace: Option<&str>) -> Self {
+        self.bundle = Bundle::new(objects, namespace);
+        self.note_repeated();
+        self
     }
 
     /// Two objects of one name are two versions of one object: `kubectl apply` would leave the last.
@@ -149,7 +175,7 @@ impl Input {
             Ok(manifest) => manifest,
             Err(error) => {
                 self.files.push(File::Unread(bytes));
-                self.problems.push(unreadable(&error));
+                self.problems.push(error.to_string());
                 return;
             }
         };
@@ -185,10 +211,6 @@ impl Input {
         self.manifests.push(manifest);
         self.files.push(File::Read(index));
     }
-}
-
-fn unreadable(error: &ReadError) -> String {
-    error.to_string()
 }
 
 fn find_manifests(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -283,8 +305,9 @@ fn fill(value: &mut Value, parameters: &[(String, String)]) -> bool {
             *text = filled;
             true
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| fill(item, parameters) || found),
-        Value::Object(map) => map.values_mut().fold(false, |found, item| fill(item, parameters) || found),
+        // Every one is filled in; the count only asks whether there was any.
+        Value::Array(items) => items.iter_mut().filter_map(|item| fill(item, parameters).then_some(())).count() > 0,
+        Value::Object(map) => map.values_mut().filter_map(|item| fill(item, parameters).then_some(())).count() > 0,
         _ => false,
     }
 }

@@ -8,3 +8,4 @@ pub mod listing;
 pub mod manifest;
 pub mod mask;
 pub mod output;
+pub mod repair;

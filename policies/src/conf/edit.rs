@@ -210,14 +210,12 @@ pub fn insert_key(
     key: &str,
     value: &NewValue,
 ) -> Result<Edits, EditError> {
-    let group = entries(document, map)?;
-    if group
-        .slots
-        .iter()
-        .any(|slot| is_named(document, slot.first, key))
-    {
+    let groups = groups(document, map)?;
+    let mut slots = groups.iter().flat_map(|group| &group.slots);
+    if slots.any(|slot| is_named(document, slot.first, key)) {
         return Err(EditError::Exists);
     }
+    let group = innermost(groups).ok_or(EditError::NotFound)?;
     let after = group.slots.last().map_or(group.open, |slot| slot.last + 1);
     let text = style::entry(document, &group, key, value);
     let splices = match group.slots.split_last() {
@@ -355,19 +353,14 @@ fn value_at(document: &Document<'_>, span: &Range<usize>) -> Result<(usize, usiz
     }
 }
 
-/// The group of entries in which a new key goes.
-fn entries(document: &Document<'_>, map: Option<Range<usize>>) -> Result<Group, EditError> {
-    let mut groups = groups(document, map)?;
+/// The group of entries in which a new key goes: the last that has any.
+fn innermost(mut groups: Vec<Group>) -> Option<Group> {
     let chosen = groups.iter().rposition(|group| !group.slots.is_empty());
-    // Without any key the innermost braces, which come first, are the place.
+    // Without any key the innermost braces are the place.
     let chosen = chosen
         .or_else(|| groups.iter().position(|group| group.closed))
         .unwrap_or(0);
-    if chosen < groups.len() {
-        Ok(groups.swap_remove(chosen))
-    } else {
-        Err(EditError::NotFound)
-    }
+    (chosen < groups.len()).then(|| groups.swap_remove(chosen))
 }
 
 /// The groups of entries of a map (one), or of the top level (one for each stretch between the braces of blocks).

@@ -76,40 +76,40 @@ impl std::error::Error for ConfigError {}
 /// `include` is asked for the text of each include: the path as written, and the index of the file that names it, to
 /// which the path is relative (nats-server joins even an absolute path to the including file's directory).
 pub fn read(main: &[u8], include: &mut dyn FnMut(&str, usize) -> Included) -> Config {
-    let mut reader = Reader {
-        include,
-        files: Vec::new(),
-        unresolved: BTreeSet::new(),
-        unknown_includes: Vec::new(),
-        copied: 0,
-    };
-    let file = File {
-        path: String::new(),
-        includer: None,
-        text: Vec::new(),
-    };
-    reader.files.push(file);
-    let result = reader.file(main, 0, 0);
-    if let Some(file) = reader.files.first_mut() {
-        file.text = main.to_vec();
-    }
-    let (root, error) = match result {
-        Ok(entries) => (Map::new(entries), None),
-        Err(error) => (Map::default(), Some(error)),
-    };
-    Config {
-        root,
-        files: reader.files,
-        unresolved: reader.unresolved.into_iter().collect(),
-        unknown_includes: reader.unknown_includes,
-        error,
-    }
+    Document::parse(main).read_with(include)
 }
 
 impl Document<'_> {
     /// Evaluates the document as a file without includes: each include counts as unknown.
     pub fn read(&self) -> Config {
-        read(self.text(), &mut |_, _| Included::Unknown)
+        self.read_with(&mut |_, _| Included::Unknown)
+    }
+
+    /// As [`read`], for a document that has been parsed.
+    pub fn read_with(&self, include: &mut dyn FnMut(&str, usize) -> Included) -> Config {
+        let main = File {
+            path: String::new(),
+            includer: None,
+            text: self.text().to_vec(),
+        };
+        let mut reader = Reader {
+            include,
+            files: vec![main],
+            unresolved: BTreeSet::new(),
+            unknown_includes: Vec::new(),
+            copied: 0,
+        };
+        let (root, error) = match reader.file(self, 0, 0) {
+            Ok(entries) => (Map::new(entries), None),
+            Err(error) => (Map::default(), Some(error)),
+        };
+        Config {
+            root,
+            files: reader.files,
+            unresolved: reader.unresolved.into_iter().collect(),
+            unknown_includes: reader.unknown_includes,
+            error,
+        }
     }
 }
 
@@ -121,25 +121,22 @@ struct Reader<'r> {
     copied: usize,
 }
 
-/// A map or an array that is being read.
-enum Context {
-    Map(Scope),
-    Array { start: usize, elements: Vec<Value> },
-}
-
-/// A map that is being read; keys defined so far can be referred to as variables.
-#[derive(Default)]
-struct Scope {
+/// A map or an array that is being read, and what of it has been read so far.
+struct Context {
+    /// Where it starts in the file.
     start: usize,
-    entries: Vec<Entry>,
+    is_map: bool,
+    /// Where its entries start in [`Evaluation::entries`].
+    entries: usize,
+    /// Where its elements start in [`Evaluation::elements`].
+    elements: usize,
 }
 
-/// Where each key was defined, by map from the outermost to the innermost: a position in the contexts and one in the
-/// entries.
+/// Where each key stands in [`Evaluation::entries`], the innermost last.
 ///
-/// Most files have few variables, for which looking through the maps is faster than keeping this; it is built for
+/// Most files have few variables, for which looking through the entries is faster than keeping this; it is built for
 /// those where looking through them again and again would not end in good time.
-type Symbols = BTreeMap<Box<[u8]>, Vec<(usize, usize)>>;
+type Symbols = BTreeMap<Box<[u8]>, Vec<usize>>;
 
 /// How many keys are looked at one by one before [`Symbols`] are built.
 const PATIENCE: usize = 10_000;
@@ -156,14 +153,26 @@ enum Variable {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, text: &[u8], file: usize, depth: usize) -> Result<Vec<Entry>, ConfigError> {
-        let document = Document::parse(text);
+    fn file(
+        &mut self,
+        document: &Document<'_>,
+        file: usize,
+        depth: usize,
+    ) -> Result<Vec<Entry>, ConfigError> {
+        let root = Context {
+            start: 0,
+            is_map: true,
+            entries: 0,
+            elements: 0,
+        };
         let evaluation = Evaluation {
             reader: self,
-            document: &document,
+            document,
             file,
             depth,
-            contexts: vec![Context::Map(Scope::default())],
+            contexts: vec![root],
+            entries: Vec::new(),
+            elements: Vec::new(),
             keys: Vec::new(),
             patience: PATIENCE,
             symbols: None,
@@ -180,6 +189,10 @@ struct Evaluation<'e, 'r> {
     /// How many includes lead here.
     depth: usize,
     contexts: Vec<Context>,
+    /// The entries of all maps that are open, the outermost first. All of them can be referred to as variables.
+    entries: Vec<Entry>,
+    /// The elements of all arrays that are open, the outermost first.
+    elements: Vec<Value>,
     /// The keys that wait for a value. nats-server leaves a key here when its value is dropped, and gives the value of
     /// the enclosing map to it.
     keys: Vec<Token>,
@@ -194,35 +207,8 @@ impl Evaluation<'_, '_> {
         for token in document.tokens() {
             match token.kind() {
                 TokenKind::Key | TokenKind::QuotedKey => self.keys.push(*token),
-                TokenKind::MapOpen => {
-                    self.open(
-                        token,
-                        Context::Map(Scope {
-                            start: token.start(),
-                            ..Scope::default()
-                        }),
-                    )?;
-                }
-                TokenKind::ArrayOpen => {
-                    self.open(
-                        token,
-                        Context::Array {
-                            start: token.start(),
-                            elements: Vec::new(),
-                        },
-                    )?;
-                }
-                TokenKind::MapClose | TokenKind::ArrayClose => {
-                    let (start, kind) = match self.contexts.pop() {
-                        Some(Context::Map(scope)) => {
-                            self.forget(&scope.entries);
-                            (scope.start, Kind::Map(Map::new(scope.entries)))
-                        }
-                        Some(Context::Array { start, elements }) => (start, Kind::Array(elements)),
-                        None => return Err(self.error(token.start(), "bracket without a partner")),
-                    };
-                    self.set(kind, start..token.end(), false)?;
-                }
+                TokenKind::MapOpen | TokenKind::ArrayOpen => self.open(token)?,
+                TokenKind::MapClose | TokenKind::ArrayClose => self.close(token)?,
                 TokenKind::BareString
                 | TokenKind::SingleQuoted
                 | TokenKind::DoubleQuoted
@@ -262,10 +248,11 @@ impl Evaluation<'_, '_> {
                 error: error.clone(),
             });
         }
-        match self.contexts.into_iter().next() {
-            Some(Context::Map(scope)) => Ok(scope.entries),
-            _ => Ok(Vec::new()),
+        // nats-server accepts some files that end within a bracket, and reads nothing of what is in it.
+        if let Some(unclosed) = self.contexts.get(1) {
+            self.entries.truncate(unclosed.entries);
         }
+        Ok(self.entries)
     }
 
     fn error(&self, offset: usize, message: &str) -> ConfigError {
@@ -275,12 +262,31 @@ impl Evaluation<'_, '_> {
         }
     }
 
-    fn open(&mut self, token: &Token, context: Context) -> Result<(), ConfigError> {
+    fn open(&mut self, token: &Token) -> Result<(), ConfigError> {
         if self.contexts.len() > MAX_DEPTH {
             return Err(self.error(token.start(), "maps and arrays are nested too deeply"));
         }
-        self.contexts.push(context);
+        self.contexts.push(Context {
+            start: token.start(),
+            is_map: token.kind() == TokenKind::MapOpen,
+            entries: self.entries.len(),
+            elements: self.elements.len(),
+        });
         Ok(())
+    }
+
+    fn close(&mut self, token: &Token) -> Result<(), ConfigError> {
+        let Some(context) = self.contexts.pop() else {
+            return Err(self.error(token.start(), "bracket without a partner"));
+        };
+        let kind = if context.is_map {
+            let entries = self.entries.split_off(context.entries);
+            self.forget(&entries);
+            Kind::Map(Map::new(entries))
+        } else {
+            Kind::Array(self.elements.split_off(context.elements))
+        };
+        self.set(kind, context.start..token.end(), false)
     }
 
     fn set(&mut self, kind: Kind, span: Range<usize>, variable: bool) -> Result<(), ConfigError> {
@@ -293,100 +299,64 @@ impl Evaluation<'_, '_> {
     }
 
     fn set_value(&mut self, value: Value) -> Result<(), ConfigError> {
-        match self.contexts.last_mut() {
-            Some(Context::Array { elements, .. }) => elements.push(value),
-            Some(Context::Map(scope)) => {
-                let Some(key) = self.keys.pop() else {
-                    return Err(self.error(value.origin.span.start, "value without a key"));
-                };
-                let origin = KeyOrigin {
-                    file: self.file,
-                    span: key.range(),
-                };
-                scope
-                    .entries
-                    .push(Entry::new(self.document.key(&key), origin, value));
-                self.remember(1);
-            }
-            None => return Err(self.error(value.origin.span.start, "bracket without a partner")),
+        if self.contexts.last().is_some_and(|context| !context.is_map) {
+            self.elements.push(value);
+            return Ok(());
         }
+        let Some(key) = self.keys.pop() else {
+            return Err(self.error(value.origin.span.start, "value without a key"));
+        };
+        let origin = KeyOrigin {
+            file: self.file,
+            span: key.range(),
+        };
+        self.entries
+            .push(Entry::new(self.document.key(&key), origin, value));
+        self.remember(self.entries.len() - 1);
         Ok(())
     }
 
-    /// The last `count` entries of the innermost map are new.
-    fn remember(&mut self, count: usize) {
-        let (Some(symbols), Some(Context::Map(scope))) = (&mut self.symbols, self.contexts.last())
-        else {
+    /// The entries from `known` on are new.
+    fn remember(&mut self, known: usize) {
+        let Some(symbols) = &mut self.symbols else {
             return;
         };
-        let depth = self.contexts.len() - 1;
-        let known = scope.entries.len().saturating_sub(count);
-        for (index, entry) in scope.entries.iter().enumerate().skip(known) {
+        for (index, entry) in self.entries.iter().enumerate().skip(known) {
             symbols
                 .entry(entry.raw_key().into())
                 .or_default()
-                .push((depth, index));
+                .push(index);
         }
     }
 
-    /// The map that held these entries is no longer open.
+    /// The map that held these entries, the last ones, is no longer open.
     fn forget(&mut self, entries: &[Entry]) {
         let Some(symbols) = &mut self.symbols else {
             return;
         };
-        let depth = self.contexts.len();
         for entry in entries {
             if let Some(places) = symbols.get_mut(entry.raw_key()) {
-                while places.last().is_some_and(|(context, _)| *context >= depth) {
-                    places.pop();
-                }
+                places.pop();
             }
         }
-    }
-
-    fn all_symbols(&self) -> Symbols {
-        let mut symbols = Symbols::new();
-        for (depth, context) in self.contexts.iter().enumerate() {
-            let Context::Map(scope) = context else {
-                continue;
-            };
-            for (index, entry) in scope.entries.iter().enumerate() {
-                symbols
-                    .entry(entry.raw_key().into())
-                    .or_default()
-                    .push((depth, index));
-            }
-        }
-        symbols
     }
 
     /// The value of a variable in the enclosing maps, from the inside out, as far as they have been read.
     fn find(&mut self, name: &[u8]) -> Option<&Value> {
         if self.symbols.is_none() {
-            let scopes = || {
-                self.contexts
-                    .iter()
-                    .rev()
-                    .filter_map(|context| match context {
-                        Context::Map(scope) => Some(scope.entries.as_slice()),
-                        Context::Array { .. } => None,
-                    })
-            };
-            let cost = self.contexts.len() + scopes().map(<[Entry]>::len).sum::<usize>();
-            if let Some(patience) = self.patience.checked_sub(cost) {
+            if let Some(patience) = self.patience.checked_sub(self.entries.len()) {
                 self.patience = patience;
-                let named = |entry: &&Entry| entry.raw_key() == name;
-                return scopes()
-                    .find_map(|entries| entries.iter().rfind(named))
+                return self
+                    .entries
+                    .iter()
+                    .rfind(|entry| entry.raw_key() == name)
                     .map(|entry| &entry.value);
             }
-            self.symbols = Some(self.all_symbols());
+            self.symbols = Some(Symbols::new());
+            self.remember(0);
         }
-        let (depth, index) = *self.symbols.as_ref()?.get(name)?.last()?;
-        match self.contexts.get(depth)? {
-            Context::Map(scope) => scope.entries.get(index).map(|entry| &entry.value),
-            Context::Array { .. } => None,
-        }
+        let index = *self.symbols.as_ref()?.get(name)?.last()?;
+        self.entries.get(index).map(|entry| &entry.value)
     }
 
     fn variable(&mut self, token: &Token) -> Result<(), ConfigError> {
@@ -462,17 +432,16 @@ impl Evaluation<'_, '_> {
             includer: Some(self.file),
             text: Vec::new(),
         });
-        let result = self.reader.file(&text, file, self.depth + 1);
+        let result = self
+            .reader
+            .file(&Document::parse(&text), file, self.depth + 1);
         if let Some(file) = self.reader.files.get_mut(file) {
             file.text = text;
         }
-        // nats-server puts the included keys where it puts any value: into the innermost map.
-        let entries = Map::new(result?).into_entries();
-        let count = entries.len();
-        if let Some(Context::Map(scope)) = self.contexts.last_mut() {
-            scope.entries.extend(entries);
-            self.remember(count);
-        }
+        // nats-server puts the included keys into the innermost map, over those that it has.
+        let known = self.entries.len();
+        self.entries.extend(Map::new(result?).into_entries());
+        self.remember(known);
         Ok(())
     }
 }

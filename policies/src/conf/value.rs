@@ -100,7 +100,7 @@ impl Entry {
 pub struct Map {
     entries: Vec<Entry>,
     /// The entries by key, for maps that are too large to search one by one.
-    sorted: Vec<u32>,
+    sorted: Box<[u32]>,
 }
 
 /// The largest number of keys that are searched one by one.
@@ -108,7 +108,7 @@ const SMALL: usize = 12;
 
 impl Map {
     pub(super) fn new(mut entries: Vec<Entry>) -> Self {
-        let mut sorted = Vec::new();
+        let mut sorted = Box::default();
         if entries.len() <= SMALL {
             let mut index = 0;
             while let Some((entry, later)) = entries.get(index..).and_then(<[Entry]>::split_first) {
@@ -206,7 +206,7 @@ impl Map {
 }
 
 /// The indices of the last entry of each key, by key.
-fn sort(entries: &[Entry]) -> Vec<u32> {
+fn sort(entries: &[Entry]) -> Box<[u32]> {
     let mut keyed: Vec<(&[u8], u32)> = entries.iter().map(Entry::raw_key).zip(0..).collect();
     keyed.sort_unstable();
     keyed.reverse();

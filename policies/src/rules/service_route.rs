@@ -169,7 +169,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 fn is_open(context: &Context<'_>) -> bool {
     let governing = context.workload.governing();
     matches!(governing, Governing::Unknown | Governing::Absent)
-        || !context.workload.replicas.is_some_and(|replicas| replicas > 0)
+        || context.workload.replicas.is_none_or(|replicas| replicas == 0)
 }
 
 fn remedy(context: &Context<'_>, plan: &Plan, index: usize) -> String {

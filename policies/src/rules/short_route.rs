@@ -95,6 +95,7 @@ pub const POLICY: Policy = Policy {
 const SHORT: &str = "a cluster route names a pod by less than its full name";
 const PORT: &str = "a cluster route names no port, or one its server does not listen on";
 const UNCOVERED: &str = "the certificate of the cluster does not cover the full names of the pods";
+const UNSEEN: &str = "the certificate of the cluster is not known to cover the full names of the pods";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let Some(plan) = &context.plan else { return Vec::new() };
@@ -131,11 +132,19 @@ fn uncovered(context: &Context<'_>) -> Option<Finding> {
     if !plan.certificate_seen && !is_short {
         return None;
     }
-    let detail = if plan.certificate_seen {
-        format!("{} lacks {name}", context.workload.title())
+    let title = context.workload.title();
+    let (reason, detail, remedy) = if plan.certificate_seen {
+        (
+            UNCOVERED,
+            format!("the certificate of {title} lacks {name}"),
+            format!("add {name} to the names of the certificate, then name the pods in full"),
+        )
     } else {
-        format!("cluster TLS of {} checks them, and its certificate is not in the input", context.workload.title())
+        (
+            UNSEEN,
+            format!("cluster TLS of {title} checks them, and its certificate is not in the input"),
+            format!("see that the certificate holds {name}, then name the pods in full"),
+        )
     };
-    let remedy = format!("add {name} to the names of the certificate, then name the pods in full");
-    Some(finding(POLICY.id, plan.home.place().clone(), UNCOVERED, detail, remedy))
+    Some(finding(POLICY.id, plan.home.place().clone(), reason, detail, remedy))
 }

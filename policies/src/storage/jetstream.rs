@@ -19,7 +19,7 @@ pub enum State {
     /// The configuration can't be seen, so it may.
     Unseen,
     /// It does.
-    On(JetStream),
+    On(Box<JetStream>),
 }
 
 /// A running JetStream.
@@ -85,14 +85,13 @@ pub fn read(workload: &Workload<'_>) -> State {
     };
     let block = values.find(&["jetstream"]);
     let by_file = match block.map(|value| &value.kind) {
-        None => false,
         Some(conf::Kind::Bool(on)) => *on,
         Some(conf::Kind::String(word)) => matches!(word.to_ascii_lowercase().as_str(), "enabled" | "enable"),
         Some(conf::Kind::Map(map)) => {
             map.find(&["enable", "enabled"]).and_then(conf::Value::as_bool) != Some(false)
         }
         Some(conf::Kind::Null) => return State::Unseen,
-        Some(_) => false,
+        None | Some(_) => false,
     };
     if !by_flag && !by_file {
         return State::Off;
@@ -122,12 +121,12 @@ pub fn read(workload: &Workload<'_>) -> State {
             }
         }
     };
-    State::On(JetStream {
+    State::On(Box::new(JetStream {
         memory: limit(&["max_memory_store", "max_mem_store", "max_mem"], "max_memory_store"),
         file: limit(&["max_file_store", "max_file"], "max_file_store"),
         place,
         directory,
-    })
+    }))
 }
 
 fn directory(text: &str) -> Directory {

@@ -1,5 +1,18 @@
 //! Tests across the crate.
 
+#![allow(
+    clippy::assigning_clones,
+    clippy::expect_used,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that can't go on has failed, and says so"
+)]
+
 mod conf;
 mod properties;
 mod purity;

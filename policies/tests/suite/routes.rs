@@ -373,7 +373,7 @@ fn under_tls_a_name_changes_only_to_one_that_the_certificate_covers() {
     assert_eq!(
         tls(Some("'*.nats-headless'"), &short, false).findings(),
         ["warn short-route data[\"nats.conf\"].cluster.routes: \
-          StatefulSet messaging/nats lacks *.nats-headless.messaging.svc.cluster.local"]
+          the certificate of StatefulSet messaging/nats lacks *.nats-headless.messaging.svc.cluster.local"]
     );
     assert_eq!(
         tls(None, &short, false).findings(),

@@ -10,22 +10,16 @@ use super::{SUCCESS, UNUSABLE, complain, print};
 use crate::args::Explain;
 
 pub(super) fn run(args: &Explain) -> io::Result<u8> {
-    match &args.id {
-        None => {
-            print(list().as_bytes())?;
-            Ok(SUCCESS)
-        }
-        Some(id) => match find(id) {
-            Some(policy) => {
-                print(policy.page.as_bytes())?;
-                Ok(SUCCESS)
-            }
-            None => {
-                complain(&format!("there is no policy {id}; `natsguard explain` lists them"));
-                Ok(UNUSABLE)
-            }
-        },
-    }
+    let Some(id) = &args.id else {
+        print(list().as_bytes())?;
+        return Ok(SUCCESS);
+    };
+    let Some(policy) = find(id) else {
+        complain(&format!("there is no policy {id}; `natsguard explain` lists them"));
+        return Ok(UNUSABLE);
+    };
+    print(policy.page.as_bytes())?;
+    Ok(SUCCESS)
 }
 
 fn list() -> String {

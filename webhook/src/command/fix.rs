@@ -1,20 +1,18 @@
 //! `natsguard fix`: manifests with every safe repair made.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use natsguard_policies::engine::repair;
-use natsguard_policies::patch::patch;
 use natsguard_policies::policy::Action;
 
 use super::{SUCCESS, UNUSABLE, complain, print, rules};
 use crate::args::Fix;
 use crate::diff::diff;
-use crate::input::{File, Input};
+use crate::input::Input;
 use crate::listing::Listing;
 use crate::manifest::Manifest;
+use crate::repair::{Outcome, repair};
 
 pub(super) fn run(args: &Fix) -> io::Result<u8> {
     let settings = match rules::settings(&args.rules) {
@@ -30,9 +28,8 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
     }
     let mut input = Input::read(&args.paths, args.rules.namespace.as_deref());
     let before: Vec<Vec<u8>> = input.manifests.iter().map(|manifest| manifest.bytes().to_vec()).collect();
-    let repaired = repair(&input.bundle, &settings);
-    let unedited = write_back(&mut input, &repaired.bundle);
-    let listing = Listing::new(&input, &repaired.report);
+    let Outcome { report, unedited } = repair(&mut input, &settings);
+    let listing = Listing::new(&input, &report);
     if args.diff {
         for (before, after) in before.into_iter().zip(std::mem::take(&mut input.manifests)) {
             let name = after.name().to_owned();
@@ -51,7 +48,7 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
             }
         }
     } else {
-        print(&joined(&input))?;
+        print(&input.stream())?;
     }
     for row in listing.findings.iter().filter(|row| row.action != Action::Fix) {
         complain(&format!(
@@ -63,48 +60,6 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         complain(message);
     }
     Ok(if input.problems.is_empty() { SUCCESS } else { UNUSABLE })
-}
-
-/// Puts the changed objects back into the text they came from. Returns what could not be put back, for people.
-fn write_back(input: &mut Input, repaired: &natsguard_policies::bundle::Bundle) -> Vec<String> {
-    let mut patches: BTreeMap<(usize, usize), Vec<json_patch::PatchOperation>> = BTreeMap::new();
-    for (id, (before, after)) in input.bundle.objects().iter().zip(repaired.objects()).enumerate() {
-        if before.value == after.value {
-            continue;
-        }
-        let Some(standing) = input.places.get(id) else { continue };
-        let operations = patch(&before.value, &after.value, &standing.pointer).0;
-        patches.entry((standing.manifest, standing.document)).or_default().extend(operations);
-    }
-    let mut unedited = Vec::new();
-    for ((manifest, document), operations) in patches {
-        let Some(manifest) = input.manifests.get_mut(manifest) else { continue };
-        if let Err(error) = manifest.patch(document, &json_patch::Patch(operations)) {
-            unedited.push(format!("{}: a repair could not be written: {error}", manifest.name()));
-        }
-    }
-    unedited
-}
-
-/// Every file in the order given. Documents of different files are kept apart.
-fn joined(input: &Input) -> Vec<u8> {
-    let mut out: Vec<u8> = Vec::new();
-    for file in &input.files {
-        let bytes = match file {
-            File::Read(index) => input.manifests.get(*index).map(Manifest::bytes).unwrap_or_default(),
-            File::Unread(bytes) => bytes,
-        };
-        if !out.is_empty() && !bytes.is_empty() {
-            if !out.ends_with(b"\n") {
-                out.push(b'\n');
-            }
-            if !bytes.starts_with(b"---") {
-                out.extend_from_slice(b"---\n");
-            }
-        }
-        out.extend_from_slice(bytes);
-    }
-    out
 }
 
 /// Replaces a file in one step, so that it is never half written. Its permissions stay; a link stays a link.

@@ -406,9 +406,11 @@ impl Editor<'_> {
             Content::Sequence(items) => items.iter().all(|item| self.is_double_quoted(item.node)),
             _ => false,
         };
+        // A file can be one long line, and to look for its start from every member would take forever.
+        let many = self.text[node.span.clone()].contains('\n');
         let lines = parts
             .iter()
-            .find(|part| begins_line(self.text, part.start))
+            .find(|part| many && begins_line(self.text, part.start))
             .map(|part| {
                 let indent = indentation(self.text, part.start);
                 let outer = indentation(self.text, node.span.start);

@@ -153,10 +153,10 @@ fn map_differs(ours: &Map, theirs: &Json) -> Option<String> {
 fn value_differs(ours: &Value, theirs: &Json) -> Option<String> {
     let float = |text: &Json| text.as_str().and_then(|text| text.parse::<f64>().ok());
     let same = match (&ours.kind, theirs) {
-        (Kind::Null, theirs) => *theirs == Json::from(ENVIRONMENT),
-        (Kind::Bool(ours), theirs) => *theirs == Json::from(*ours),
-        (Kind::Integer(ours), theirs) => *theirs == Json::from(*ours),
-        (Kind::String(ours), theirs) => *theirs == Json::from(ours.as_str()),
+        (Kind::Null, theirs) => theirs.as_i64() == Some(ENVIRONMENT),
+        (Kind::Bool(ours), theirs) => theirs.as_bool() == Some(*ours),
+        (Kind::Integer(ours), theirs) => theirs.as_i64() == Some(*ours),
+        (Kind::String(ours), theirs) => theirs.as_str() == Some(ours),
         (Kind::Datetime(ours), theirs) => *theirs == serde_json::json!({ "datetime": ours }),
         (Kind::Float(ours), Json::Object(theirs)) => {
             theirs.len() == 1

@@ -269,7 +269,9 @@ proptest! {
         ];
         for edits in edits.into_iter().flatten() {
             assert_local(&text, &edits);
-            prop_assert_eq!(Document::parse(&edits.apply(&text)).read().error.is_some(), config.error.is_some());
+            // An edit may take away what was wrong, and brings in nothing that is.
+            let after = Document::parse(&edits.apply(&text)).read();
+            prop_assert!(after.error.is_none() || config.error.is_some());
         }
     }
 }
