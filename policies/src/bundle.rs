@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::json;
+
 /// The namespace of an object that names none, as `kubectl` has it.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
@@ -124,9 +126,7 @@ impl Bundle {
         let mut kinds: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
         for (id, object) in bundle.objects.iter().enumerate() {
             if object.kind() == "Node" && object.group().is_empty() {
-                nodes += u32::from(
-                    object.value.pointer("/spec/unschedulable") != Some(&Value::Bool(true)),
-                );
+                nodes += u32::from(takes_pods(object));
             }
             index.insert(bundle.key(object), id);
             kinds.entry((object.group().to_owned(), object.kind().to_owned())).or_default().push(id);
@@ -203,6 +203,15 @@ impl Bundle {
     }
 }
 
+/// Whether a node takes a pod that tolerates nothing.
+fn takes_pods(node: &Object) -> bool {
+    let is_cordoned = node.value.pointer("/spec/unschedulable") == Some(&Value::Bool(true));
+    let is_tainted = json::items(&node.value, &["spec", "taints"])
+        .iter()
+        .any(|taint| matches!(json::text(taint, &["effect"]), Some("NoSchedule" | "NoExecute")));
+    !is_cordoned && !is_tainted
+}
+
 fn key(group: &str, kind: &str, namespace: &str, name: &str) -> Key {
     (group.to_owned(), kind.to_owned(), namespace.to_owned(), name.to_owned())
 }
@@ -238,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn cordoned_nodes_do_not_count() {
-        let node = |name: &str, cordoned: bool| {
-            Object::new(json!({
-                "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
-                "spec": {"unschedulable": cordoned}
-            }))
+    fn cordoned_and_tainted_nodes_do_not_count() {
+        let node = |name: &str, spec: Value| {
+            Object::new(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec}))
         };
-        let bundle = Bundle::new(vec![node("a", false), node("b", true)], None);
+        let taint = json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]});
+        let cordoned = json!({"unschedulable": true});
+        let nodes = vec![node("a", json!({})), node("b", cordoned), node("c", taint)];
+        let bundle = Bundle::new(nodes, None);
         assert_eq!(bundle.schedulable_nodes(), Some(1));
     }
 }

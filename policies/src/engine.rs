@@ -1,6 +1,6 @@
 //! The one evaluation: admission, `check`, `fix`, `scan` and the controller all call it, and nothing else decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::bundle::{Bundle, ObjectId};
 use crate::conf;
 use crate::context::Context;
-use crate::policy::{Action, Edit, Finding, List, Policy, Syntax};
+use crate::json;
+use crate::policy::{Action, Edit, Finding, List, Place, Policy, Syntax};
 use crate::routes::plan::edit_words;
 use crate::rules::POLICIES;
 use crate::settings::Settings;
-use crate::workload::{discover, mounts};
+use crate::workload::{Configuration, discover, mounts};
 
 /// After so many rounds of repair something is wrong with a fix; it is left unfinished and reported.
 const MAX_ROUNDS: usize = 8;
@@ -109,6 +110,33 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
     // Two workloads that share a file share its faults.
     report.findings.dedup();
     report
+}
+
+/// The nats.conf files with cluster routes in ConfigMaps that no workload of the bundle uses: nobody can say whose routes
+/// they are, so they are not checked. Where each stands.
+pub fn unused_files(bundle: &Bundle) -> Vec<Place> {
+    let mut used = BTreeSet::new();
+    for workload in discover(bundle) {
+        if let Configuration::Known { sources, .. } = workload.configuration {
+            used.extend(sources.into_iter().map(|source| (source.object, source.pointer)));
+        }
+    }
+    let mut unused = Vec::new();
+    for (object, map) in bundle.of_kind("", "ConfigMap") {
+        for (key, text) in json::map(&map.value, &["data"]).into_iter().flatten() {
+            let pointer = json::join("/data", key);
+            let Some(text) = text.as_str().filter(|text| text.contains("routes")) else { continue };
+            if used.contains(&(object, pointer.clone())) {
+                continue;
+            }
+            let config = conf::read(text.as_bytes(), &mut |_, _| conf::Included::Unknown);
+            let cluster = config.root.find(&["cluster"]).and_then(conf::Value::as_map);
+            if cluster.and_then(|cluster| cluster.find(&["routes"])).is_some() {
+                unused.push(Place { object, field: json::field(&pointer), pointer, span: None });
+            }
+        }
+    }
+    unused
 }
 
 /// Makes every repair that is safe, until there is nothing left to repair.

@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
+use natsguard_policies::engine::unused_files;
 use serde_json::Value;
 
 use crate::manifest::{Location, Manifest};
@@ -103,7 +104,23 @@ impl Input {
     fn finish(mut self, objects: Vec<Object>, namespace: Option<&str>) -> Self {
         self.bundle = Bundle::new(objects, namespace);
         self.note_repeated();
+        self.note_unused();
         self
+    }
+
+    /// A file that nobody mounts is passed over by the rules; silence would look like approval.
+    fn note_unused(&mut self) {
+        for place in unused_files(&self.bundle) {
+            if let Some((manifest, at)) = self.locate(place.object, &place.pointer, None) {
+                let note = format!(
+                    "{}:{}:{}: no workload in the input uses this file, so its routes were not checked",
+                    manifest.name(),
+                    at.line,
+                    at.column
+                );
+                self.notes.push(note);
+            }
+        }
     }
 
     /// Two objects of one name are two versions of one object: `kubectl apply` would leave the last.

@@ -181,10 +181,20 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     Routes::Listed { home, entries }
 }
 
-/// Whether the block is filled in by something before the server reads it.
+/// Whether the file is filled in by something before the server reads it. Subject mappings have `{{wildcard(1)}}` in their
+/// quoted strings, so quotes count inside the `cluster` block only.
 fn is_template(workload: &Workload<'_>, origin: &conf::Origin) -> bool {
-    workload
-        .text(origin)
-        .and_then(|text| text.get(origin.span.clone()))
-        .is_some_and(conf::is_template)
+    let Some(text) = workload.text(origin) else { return false };
+    let has_marker = |text: &[u8]| text.windows(2).any(|pair| matches!(pair, b"{{" | b"${"));
+    // Nearly every file has none, and looking is cheaper than reading.
+    if !has_marker(text) {
+        return false;
+    }
+    let document = conf::Document::parse(text);
+    let is_bare = |kind| {
+        use conf::TokenKind::{BareString, IncludePath, Key, Variable};
+        matches!(kind, BareString | IncludePath | Key | Variable)
+    };
+    text.get(origin.span.clone()).is_some_and(conf::is_template)
+        || document.tokens().iter().any(|token| is_bare(token.kind()) && has_marker(document.bytes(token)))
 }

@@ -291,6 +291,10 @@ impl<'a> Planner<'a> {
     }
 
     fn asks_for_credentials(&self) -> bool {
+        if let Some(flag) = self.workload.command.last(&["cluster", "cluster_listen"]) {
+            // Without credentials of its own the flag clears those of the file.
+            return Route::parse(&flag.value).userinfo.is_some();
+        }
         self.workload
             .cluster()
             .and_then(|cluster| cluster.find(&["authorization"])?.as_map())

@@ -247,6 +247,19 @@ fn what_can_not_be_read_is_said_to_be_opaque() {
 }
 
 #[test]
+fn subject_mappings_are_no_template() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.conf += "mappings { foo: \"bar.{{wildcard(1)}}\" } # {{ and ${ in a comment\n";
+    assert_eq!(cluster.repaired_routes(), all(3));
+    let template = cluster.conf.clone() + "debug_{{MODE}} = true\n";
+    let cluster = Cluster { conf: template, ..Cluster::default() };
+    assert_eq!(
+        cluster.findings(),
+        ["warn opaque-routes data[\"nats.conf\"].cluster: StatefulSet messaging/nats: the file is a template"]
+    );
+}
+
+#[test]
 fn an_include_is_followed_and_its_routes_are_repaired_where_they_stand() {
     let mut cluster = Cluster {
         conf: "port: 4222\ninclude ./cluster.conf\n".to_owned(),

@@ -100,9 +100,21 @@ fn odd_workloads_have_an_answer() {
         set("{replicas: three, template: {spec: {containers: [{image: nats, args: [--cluster, 'nats://a:1']}]}}}"),
         "deny: unresolvable-peers"
     );
-    let nobody_mounts = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nats}\ndata:\n  \
-                         nats.conf: 'cluster { port: 6222, routes: [nats://nats:6222] }'\n";
-    assert_eq!(summary(nobody_mounts)["fix"], 0);
+}
+
+#[test]
+fn a_file_that_nobody_mounts_is_pointed_out() {
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nats}\ndata:\n  \
+               nats.conf: 'cluster { port: 6222, routes: [nats://nats:6222] }'\n";
+    for command in ["check", "fix"] {
+        let run = run_with(&[command, "-"], map);
+        assert_eq!(run.status, 0);
+        assert_eq!(
+            run.err,
+            "natsguard: <stdin>:5:3: no workload in the input uses this file, so its routes were not checked\n"
+        );
+    }
+    assert_eq!(run_with(&["check", "-"], map.replace("routes", "other")).err, "");
 }
 
 #[test]
