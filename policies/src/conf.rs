@@ -1,7 +1,7 @@
 //! The NATS configuration language: read as nats-server reads it, edited by splices of the original bytes.
 //!
 //! [`Document::parse`] splits one file into tokens that tile it and finds the error, if any, that nats-server would
-//! report. [`read`] evaluates a file with its includes and variables to values, each of which knows its place.
+//! report. [`read()`] evaluates a file with its includes and variables to values, each of which knows its place.
 //! [`edit_array`], [`insert_key`], [`replace_value`] and [`remove_key`] say which bytes to change.
 //!
 //! What always holds: the tokens of a document, concatenated, are its text; parsing never fails; an edit changes

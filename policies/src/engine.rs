@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::json;
 use crate::policy::{Action, Edit, Finding, List, Place, Policy, Syntax};
 use crate::routes::plan::edit_words;
-use crate::rules::POLICIES;
+use crate::rules::{POLICIES, find};
 use crate::settings::Settings;
 use crate::workload::{Configuration, discover, mounts};
 
@@ -109,6 +109,7 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
     report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
     // Two workloads that share a file share its faults.
     report.findings.dedup();
+    withdraw_impossible(bundle, settings, &mut report.findings);
     report
 }
 
@@ -145,16 +146,33 @@ pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
     let mut mended = Vec::new();
     let mut report = evaluate(&bundle, settings);
     for _ in 0..MAX_ROUNDS {
-        let due: Vec<&Judged> =
-            report.findings.iter().filter(|judged| judged.action == Action::Fix).collect();
-        let edits = due.iter().flat_map(|judged| judged.finding.fix.iter().flat_map(|fix| &fix.edits));
-        if !apply(&mut bundle, edits) {
+        if !Batch::new(report.findings.iter()).apply(&mut bundle) {
             break;
         }
-        mended.extend(due.into_iter().cloned());
+        mended.extend(report.findings.into_iter().filter(|judged| judged.action == Action::Fix));
         report = evaluate(&bundle, settings);
     }
     Repaired { bundle, mended, report }
+}
+
+/// A repair that can't be made is none: its finding is answered as one without.
+fn withdraw_impossible(bundle: &Bundle, settings: &Settings, findings: &mut [Judged]) {
+    let refused: BTreeSet<(ObjectId, String)> = Batch::new(findings.iter())
+        .refused(bundle)
+        .into_iter()
+        .map(|(object, pointer)| (object, pointer.to_owned()))
+        .collect();
+    if refused.is_empty() {
+        return;
+    }
+    for judged in findings {
+        let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
+        let is_refused = edits.map(Edit::target).any(|(object, pointer)| refused.contains(&(object, pointer.to_owned())));
+        if let Some(policy) = find(judged.finding.policy).filter(|_| is_refused) {
+            judged.finding.fix = None;
+            judged.action = action(policy, settings.action(policy), &judged.finding);
+        }
+    }
 }
 
 /// By place, then by policy, then by what is said.
@@ -173,7 +191,7 @@ fn action(policy: &Policy, configured: Action, finding: &Finding) -> Action {
 }
 
 fn is_frozen(bundle: &Bundle, edit: &Edit) -> bool {
-    bundle.object(edit.object()).is_none_or(|object| object.frozen.is_some())
+    bundle.object(edit.target().0).is_none_or(|object| object.frozen.is_some())
 }
 
 /// The edits of one list, from however many findings.
@@ -190,24 +208,38 @@ struct TextEdit<'e> {
     insert: Option<(&'e core::ops::Range<usize>, &'static str, &'e [String])>,
 }
 
-/// Applies edits that were all found in the same state of the bundle. Where two want the same place the first has it;
-/// the other is found again. Returns whether anything changed.
-fn apply<'e>(bundle: &mut Bundle, edits: impl Iterator<Item = &'e Edit>) -> bool {
-    let mut texts: BTreeMap<(ObjectId, &str), TextEdit<'_>> = BTreeMap::new();
-    let mut changed = false;
-    for edit in edits {
+/// A field of an object.
+type Target<'e> = (ObjectId, &'e str);
+
+/// Edits that were all found in the same state of a bundle, by the field they change. Where two want the same place the
+/// first has it; the other is found again when that one is made.
+#[derive(Default)]
+struct Batch<'e> {
+    sets: BTreeMap<Target<'e>, &'e Value>,
+    texts: BTreeMap<Target<'e>, TextEdit<'e>>,
+}
+
+impl<'e> Batch<'e> {
+    fn new(findings: impl Iterator<Item = &'e Judged>) -> Self {
+        let mut batch = Self::default();
+        let due = findings.filter(|judged| judged.action == Action::Fix);
+        for edit in due.flat_map(|judged| judged.finding.fix.iter().flat_map(|fix| &fix.edits)) {
+            batch.add(edit);
+        }
+        batch
+    }
+
+    fn add(&mut self, edit: &'e Edit) {
         match edit {
             Edit::Set { object, pointer, value } => {
-                if let Some(object) = bundle.object_mut(*object) {
-                    changed |= set(&mut object.value, pointer, value);
-                }
+                self.sets.entry((*object, pointer)).or_insert(value);
             }
             Edit::Element { list, index, with } => {
-                let text = texts.entry((list.object, &list.pointer)).or_default();
+                let text = self.texts.entry((list.object, &list.pointer)).or_default();
                 text.lists.entry(list).or_default().elements.entry(*index).or_insert_with(|| with.clone());
             }
             Edit::Append { list, with } => {
-                let text = texts.entry((list.object, &list.pointer)).or_default();
+                let text = self.texts.entry((list.object, &list.pointer)).or_default();
                 let append = &mut text.lists.entry(list).or_default().append;
                 for word in with {
                     if !append.contains(word) {
@@ -216,25 +248,52 @@ fn apply<'e>(bundle: &mut Bundle, edits: impl Iterator<Item = &'e Edit>) -> bool
                 }
             }
             Edit::Insert { object, pointer, map, key, with } => {
-                let text = texts.entry((*object, pointer)).or_default();
+                let text = self.texts.entry((*object, pointer)).or_default();
                 text.insert.get_or_insert((map, key, with));
             }
         }
     }
-    for ((object, pointer), edit) in texts {
-        let Some(object) = bundle.object_mut(object) else { continue };
-        let is_encoded = mounts::is_encoded(&object.value, pointer);
-        let Some(target) = object.value.pointer_mut(pointer) else { continue };
-        let Some(text) = target.as_str() else { continue };
-        let bytes = if is_encoded { mounts::decode(text) } else { Some(text.as_bytes().to_vec()) };
-        let Some(after) = bytes.and_then(|bytes| edit_text(&bytes, &edit)) else { continue };
-        let after = if is_encoded { Some(STANDARD.encode(after)) } else { String::from_utf8(after).ok() };
-        if let Some(after) = after.filter(|after| after != text) {
-            *target = Value::String(after);
-            changed = true;
-        }
+
+    /// The fields that can't be changed as asked: text that is too odd to edit safely, a parent of another type.
+    fn refused(&self, bundle: &Bundle) -> BTreeSet<Target<'e>> {
+        let value = |target: &Target<'_>| bundle.object(target.0).map(|object| &object.value);
+        let sets = self.sets.keys().filter(|target| value(target).is_none_or(|value| !can_set(value, target.1)));
+        let texts = self.texts.iter().filter(|(target, edit)| {
+            value(target).is_none_or(|value| edited(value, target.1, edit).is_none())
+        });
+        sets.chain(texts.map(|(target, _)| target)).copied().collect()
     }
-    changed
+
+    /// Makes the edits. Returns whether anything changed.
+    fn apply(&self, bundle: &mut Bundle) -> bool {
+        let mut changed = false;
+        for ((object, pointer), value) in &self.sets {
+            if let Some(object) = bundle.object_mut(*object) {
+                changed |= set(&mut object.value, pointer, value);
+            }
+        }
+        for ((object, pointer), edit) in &self.texts {
+            let Some(object) = bundle.object_mut(*object) else { continue };
+            let Some(after) = edited(&object.value, pointer, edit) else { continue };
+            if let Some(target) = object.value.pointer_mut(pointer)
+                && target.as_str() != Some(&after)
+            {
+                *target = Value::String(after);
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+/// The string at a pointer after its edits: `None` when they can't be made safely.
+fn edited(value: &Value, pointer: &str, edit: &TextEdit<'_>) -> Option<String> {
+    let text = value.pointer(pointer)?.as_str()?;
+    if mounts::is_encoded(value, pointer) {
+        Some(STANDARD.encode(edit_text(&mounts::decode(text)?, edit)?))
+    } else {
+        String::from_utf8(edit_text(text.as_bytes(), edit)?).ok()
+    }
 }
 
 fn edit_text(text: &[u8], edit: &TextEdit<'_>) -> Option<Vec<u8>> {
@@ -271,6 +330,26 @@ fn edit_text(text: &[u8], edit: &TextEdit<'_>) -> Option<Vec<u8>> {
         add(conf::insert_key(&document, Some(map.clone()), key, &value).ok()?);
     }
     edits.map(|edits| edits.apply(text))
+}
+
+/// Whether a value can be put at a JSON pointer: every step on the way is a map, an item that exists, or nothing yet.
+fn can_set(value: &Value, pointer: &str) -> bool {
+    let mut value = value;
+    for step in pointer.split('/').skip(1) {
+        let key = step.replace("~1", "/").replace("~0", "~");
+        let next = match value {
+            Value::Null => return true,
+            Value::Object(map) => map.get(&key),
+            Value::Array(items) => match key.parse::<usize>().ok().and_then(|index| items.get(index)) {
+                None => return false,
+                item => item,
+            },
+            _ => return false,
+        };
+        let Some(next) = next else { return true };
+        value = next;
+    }
+    true
 }
 
 /// Puts a value at a JSON pointer, making the maps on the way. Returns whether that changed anything.

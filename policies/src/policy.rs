@@ -183,11 +183,11 @@ pub enum Syntax {
 }
 
 impl Edit {
-    /// The object that is changed.
-    pub fn object(&self) -> ObjectId {
+    /// The object and the field that are changed.
+    pub fn target(&self) -> (ObjectId, &str) {
         match self {
-            Self::Set { object, .. } | Self::Insert { object, .. } => *object,
-            Self::Element { list, .. } | Self::Append { list, .. } => list.object,
+            Self::Set { object, pointer, .. } | Self::Insert { object, pointer, .. } => (*object, pointer),
+            Self::Element { list, .. } | Self::Append { list, .. } => (list.object, &list.pointer),
         }
     }
 }

@@ -92,7 +92,7 @@ pub enum Element {
 pub enum NewValue {
     /// A string, quoted where the style or the content asks for it.
     String(String),
-    /// Text to write as it is: a number, a boolean, a size.
+    /// Text to write as it is: a number, a boolean, a size. A variable, which the server may not find, is refused.
     Bare(String),
     /// An array of strings.
     Array(Vec<String>),
@@ -507,5 +507,6 @@ fn bare_kind(value: &str) -> Option<Sense> {
     let dropped = last.kind() == TokenKind::Integer
         && text::integer(value.as_bytes()) == text::Integer::Dropped;
     let (sense, bytes) = meaning(&document, last)?;
-    (plain && !dropped && bytes == value.as_bytes()).then_some(sense)
+    let variable = last.kind() == TokenKind::Variable;
+    (plain && !dropped && !variable && bytes == value.as_bytes()).then_some(sense)
 }

@@ -378,10 +378,10 @@ impl Lexer<'_> {
                     .utf8_chunks()
                     .next()
                     .and_then(|chunk| chunk.valid().chars().next());
-                format!(
-                    "'{}'",
-                    first.unwrap_or(char::REPLACEMENT_CHARACTER).escape_debug()
-                )
+                match first.unwrap_or(char::REPLACEMENT_CHARACTER) {
+                    quote @ ('\'' | '"') => format!("{quote}"),
+                    other => format!("'{}'", other.escape_debug()),
+                }
             }
         }
     }

@@ -77,7 +77,7 @@ impl<'a> Document<'a> {
         &self.tokens
     }
 
-    /// The syntax error, if any, that nats-server would report. Variables and includes are judged by [`read`](super::read).
+    /// The syntax error, if any, that nats-server would report. Variables and includes are judged by [`read`](super::read()).
     pub const fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }

@@ -47,6 +47,9 @@ pub struct Config {
     /// The main file, then each included one in order; [`Origin::file`] and [`KeyOrigin::file`] count in it.
     pub files: Vec<File>,
     /// The variables that only the server's environment could tell, sorted, each once. Their values are [`Kind::Null`].
+    ///
+    /// What looks like a variable may be a password that starts with `$` and lacks its quotes, as bcrypt hashes do. Show
+    /// a name only when it looks like that of an environment variable.
     pub unresolved: Vec<String>,
     /// The includes whose text is not known, in order. Evaluation went on without them.
     pub unknown_includes: Vec<String>,

@@ -247,6 +247,25 @@ fn what_can_not_be_read_is_said_to_be_opaque() {
 }
 
 #[test]
+fn a_file_that_is_too_odd_to_edit_is_reported_and_left() {
+    // Found by fuzzing: the entry before the brace swallows what is put after it.
+    let conf = "{\n\"cluster\": {\n\"port\": 4222\n\" ,2 routes\": [\"a\"\n svc:6222s.crt\" ]\n }\n}";
+    let cluster = Cluster { conf: conf.to_owned(), ..Cluster::default() };
+    let (report, repaired) = check(&cluster.bundle(), &Settings::default());
+    assert_eq!(report.count(Action::Fix) > 0, repaired.bundle.objects() != cluster.bundle().objects());
+    let odd = "      affinity: everywhere\n";
+    let text = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: nats}\nspec:\n  replicas: 3\n  \
+                selector: {matchLabels: {app: nats}}\n  template:\n    metadata: {labels: {app: nats}}\n    spec:\n"
+        .to_owned()
+        + odd
+        + "      containers: [{image: nats, args: [-m, '8222']}]\n";
+    assert_eq!(
+        findings(&bundle(&text)),
+        ["warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: StatefulSet default/nats has 3 replicas"]
+    );
+}
+
+#[test]
 fn subject_mappings_are_no_template() {
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
     cluster.conf += "mappings { foo: \"bar.{{wildcard(1)}}\" } # {{ and ${ in a comment\n";

@@ -52,7 +52,7 @@ pub fn check(bundle: &Bundle, settings: &Settings) -> (Report, Repaired) {
         assert_eq!(patched, after.value);
         let is_named = report.findings.iter().any(|judged| {
             let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
-            judged.action == Action::Fix && edits.clone().any(|edit| edit.object() == id)
+            judged.action == Action::Fix && edits.clone().any(|edit| edit.target().0 == id)
         });
         assert!(is_named || patch.0.is_empty(), "object {id} was changed without a finding");
         if !patch.0.is_empty() {

@@ -623,6 +623,11 @@ fn quotes_keys_that_cannot_be_bare() {
 
 #[test]
 fn refuses_unsafe_insertions() {
+    // Found by fuzzing: a variable may not be found.
+    assert_eq!(
+        insert("m { a: 1 }", Some("m"), "b", &bare("$")),
+        Err(EditError::Unsafe)
+    );
     // Found by fuzzing: the braces of blocks divide the top level, and the key may stand in another part of it.
     assert_eq!(
         insert("a: 1 }\nb: 2\n", None, "a", &bare("3")),

@@ -2,8 +2,8 @@
 
 use super::robust::assert_tiles;
 use natsguard_policies::conf::{
-    Document, Edits, Element, NewValue, Value, edit_array, insert_key, is_template, remove_key,
-    replace_value,
+    Document, Edits, Element, Map, NewValue, Value, edit_array, insert_key, is_template,
+    remove_key, replace_value,
 };
 use proptest::prelude::*;
 use std::ops::Range;
@@ -167,7 +167,7 @@ fn spans(value: &Value, into: &mut Vec<(Range<usize>, usize)>) {
     for inner in value.as_array().unwrap_or_default() {
         spans(inner, into);
     }
-    for (_, inner) in value.as_map().into_iter().flat_map(|map| map.iter()) {
+    for (_, inner) in value.as_map().into_iter().flat_map(Map::iter) {
         spans(inner, into);
     }
 }

@@ -269,7 +269,7 @@ fn invalid_utf8_is_shown_byte_by_byte() {
     // The keys look alike and are not.
     assert_eq!(config.root.len(), 3);
     parse(&repeat("\u{2028}", 1 << 18));
-    parse(&[0xE2; 1 << 20]);
+    parse(&vec![0xE2; 1 << 20]);
     let mut noise = Vec::with_capacity(1 << 20);
     let mut state = 1_u32;
     while noise.len() < 1 << 20 {
