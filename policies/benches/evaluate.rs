@@ -1,6 +1,9 @@
 //! One evaluation of a typical StatefulSet with its ConfigMap and Service: what admission does for each review.
 
-#![expect(clippy::expect_used, reason = "a benchmark that has no input has nothing to measure")]
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that has no input has nothing to measure"
+)]
 
 use divan::{Bencher, black_box};
 use natsguard_policies::bundle::{Bundle, Object};
@@ -45,5 +48,7 @@ fn clusters(bencher: Bencher<'_, '_>, count: usize) {
     });
     let bundle = Bundle::new(many.collect(), None);
     let settings = Settings::default();
-    bencher.counter(divan::counter::ItemsCount::new(count)).bench_local(|| evaluate(black_box(&bundle), &settings));
+    bencher
+        .counter(divan::counter::ItemsCount::new(count))
+        .bench_local(|| evaluate(black_box(&bundle), &settings));
 }

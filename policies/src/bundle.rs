@@ -48,7 +48,10 @@ pub struct Object {
 impl Object {
     /// An object that may be edited.
     pub fn new(value: Value) -> Self {
-        Self { value, frozen: None }
+        Self {
+            value,
+            frozen: None,
+        }
     }
 
     /// `apiVersion`, or the empty string.
@@ -58,7 +61,9 @@ impl Object {
 
     /// The API group: empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+        self.api_version()
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group)
     }
 
     /// `kind`, or the empty string.
@@ -77,7 +82,10 @@ impl Object {
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        self.value
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -119,8 +127,11 @@ pub struct Bundle {
 impl Bundle {
     /// A bundle of these objects, in this order. Objects without a namespace are taken to be in `namespace`.
     pub fn new(objects: Vec<Object>, namespace: Option<&str>) -> Self {
-        let mut bundle =
-            Self { objects, namespace: namespace.map(str::to_owned), ..Self::default() };
+        let mut bundle = Self {
+            objects,
+            namespace: namespace.map(str::to_owned),
+            ..Self::default()
+        };
         let mut nodes = 0;
         let mut index = BTreeMap::new();
         let mut kinds: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
@@ -129,7 +140,10 @@ impl Bundle {
                 nodes += u32::from(takes_pods(object));
             }
             index.insert(bundle.key(object), id);
-            kinds.entry((object.group().to_owned(), object.kind().to_owned())).or_default().push(id);
+            kinds
+                .entry((object.group().to_owned(), object.kind().to_owned()))
+                .or_default()
+                .push(id);
         }
         bundle.index = index;
         bundle.kinds = kinds;
@@ -183,13 +197,21 @@ impl Bundle {
         {
             return Lookup::Found(*id, object);
         }
-        if self.absent.contains(&key) { Lookup::Absent } else { Lookup::Unknown }
+        if self.absent.contains(&key) {
+            Lookup::Absent
+        } else {
+            Lookup::Unknown
+        }
     }
 
     /// The objects of one kind, with their ids.
     pub fn of_kind(&self, group: &str, kind: &str) -> impl Iterator<Item = (ObjectId, &Object)> {
-        let ids = self.kinds.get(&(group.to_owned(), kind.to_owned())).map_or(&[][..], Vec::as_slice);
-        ids.iter().filter_map(|id| Some((*id, self.objects.get(*id)?)))
+        let ids = self
+            .kinds
+            .get(&(group.to_owned(), kind.to_owned()))
+            .map_or(&[][..], Vec::as_slice);
+        ids.iter()
+            .filter_map(|id| Some((*id, self.objects.get(*id)?)))
     }
 
     /// The same facts about objects that were edited. Names and kinds must be as they were.
@@ -208,12 +230,22 @@ fn takes_pods(node: &Object) -> bool {
     let is_cordoned = node.value.pointer("/spec/unschedulable") == Some(&Value::Bool(true));
     let is_tainted = json::items(&node.value, &["spec", "taints"])
         .iter()
-        .any(|taint| matches!(json::text(taint, &["effect"]), Some("NoSchedule" | "NoExecute")));
+        .any(|taint| {
+            matches!(
+                json::text(taint, &["effect"]),
+                Some("NoSchedule" | "NoExecute")
+            )
+        });
     !is_cordoned && !is_tainted
 }
 
 fn key(group: &str, kind: &str, namespace: &str, name: &str) -> Key {
-    (group.to_owned(), kind.to_owned(), namespace.to_owned(), name.to_owned())
+    (
+        group.to_owned(),
+        kind.to_owned(),
+        namespace.to_owned(),
+        name.to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -231,10 +263,19 @@ mod tests {
     fn an_object_that_is_not_there_is_unknown_until_the_caller_knows_better() {
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nats"}});
         let mut bundle = Bundle::new(vec![Object::new(service)], Some("messaging"));
-        assert!(matches!(bundle.lookup("", "Service", "messaging", "nats"), Lookup::Found(0, _)));
-        assert!(matches!(bundle.lookup("", "Service", "default", "nats"), Lookup::Unknown));
+        assert!(matches!(
+            bundle.lookup("", "Service", "messaging", "nats"),
+            Lookup::Found(0, _)
+        ));
+        assert!(matches!(
+            bundle.lookup("", "Service", "default", "nats"),
+            Lookup::Unknown
+        ));
         bundle.set_absent("", "Service", "default", "nats");
-        assert!(matches!(bundle.lookup("", "Service", "default", "nats"), Lookup::Absent));
+        assert!(matches!(
+            bundle.lookup("", "Service", "default", "nats"),
+            Lookup::Absent
+        ));
     }
 
     #[test]
@@ -243,13 +284,18 @@ mod tests {
             "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "nats"}
         });
         let bundle = Bundle::new(vec![Object::new(knative)], None);
-        assert!(matches!(bundle.lookup("", "Service", "default", "nats"), Lookup::Unknown));
+        assert!(matches!(
+            bundle.lookup("", "Service", "default", "nats"),
+            Lookup::Unknown
+        ));
     }
 
     #[test]
     fn cordoned_and_tainted_nodes_do_not_count() {
         let node = |name: &str, spec: Value| {
-            Object::new(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec}))
+            Object::new(
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec}),
+            )
         };
         let taint = json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]});
         let cordoned = json!({"unschedulable": true});

@@ -25,7 +25,8 @@ impl Certificate {
         match workload.file(path) {
             Found::Text(text) => names_of_pem(&text.bytes).map_or(Self::Unseen, Self::Names),
             Found::NotInBundle("Secret", name) => {
-                promised_names(workload.bundle, workload.namespace, &name).map_or(Self::Unseen, Self::Names)
+                promised_names(workload.bundle, workload.namespace, &name)
+                    .map_or(Self::Unseen, Self::Names)
             }
             _ => Self::Unseen,
         }
@@ -42,7 +43,9 @@ impl Certificate {
 
 /// The DNS names of the first certificate of a PEM file.
 fn names_of_pem(pem: &[u8]) -> Option<Vec<String>> {
-    let block = Pem::iter_from_buffer(pem).flatten().find(|block| block.label == "CERTIFICATE")?;
+    let block = Pem::iter_from_buffer(pem)
+        .flatten()
+        .find(|block| block.label == "CERTIFICATE")?;
     let certificate = block.parse_x509().ok()?;
     let names = certificate.subject_alternative_name().ok()??;
     Some(
@@ -60,21 +63,30 @@ fn names_of_pem(pem: &[u8]) -> Option<Vec<String>> {
 
 /// `dnsNames` of the cert-manager `Certificate` that writes this Secret.
 fn promised_names(bundle: &Bundle, namespace: &str, secret: &str) -> Option<Vec<String>> {
-    let (_, certificate) = bundle.of_kind("cert-manager.io", "Certificate").find(|(_, certificate)| {
-        bundle.namespace(certificate) == Some(namespace)
-            && json::text(&certificate.value, &["spec", "secretName"]) == Some(secret)
-    })?;
+    let (_, certificate) =
+        bundle
+            .of_kind("cert-manager.io", "Certificate")
+            .find(|(_, certificate)| {
+                bundle.namespace(certificate) == Some(namespace)
+                    && json::text(&certificate.value, &["spec", "secretName"]) == Some(secret)
+            })?;
     let names = json::items(&certificate.value, &["spec", "dnsNames"]);
-    Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    Some(
+        names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 /// Host matching as Go's `crypto/x509` does it: labels are equal, `*` stands for the whole left-most one.
 fn matches(name: &str, host: &str) -> bool {
     let host = host.trim_end_matches('.');
     match name.strip_prefix("*.") {
-        Some(parent) => {
-            host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
-        }
+        Some(parent) => host
+            .split_once('.')
+            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
         None => name.eq_ignore_ascii_case(host),
     }
 }
@@ -96,9 +108,16 @@ mod tests {
         let pem = include_bytes!("../fixtures/certificate.pem");
         assert_eq!(
             names_of_pem(pem).unwrap(),
-            ["*.nats-headless", "*.nats-headless.messaging.svc", "nats.example.org"]
+            [
+                "*.nats-headless",
+                "*.nats-headless.messaging.svc",
+                "nats.example.org"
+            ]
         );
-        assert_eq!(names_of_pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), None);
+        assert_eq!(
+            names_of_pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            None
+        );
         assert_eq!(names_of_pem(b""), None);
     }
 }

@@ -53,7 +53,10 @@ pub struct Report {
 impl Report {
     /// How many findings have this action.
     pub fn count(&self, action: Action) -> usize {
-        self.findings.iter().filter(|judged| judged.action == action).count()
+        self.findings
+            .iter()
+            .filter(|judged| judged.action == action)
+            .count()
     }
 
     /// The strongest action of all findings.
@@ -75,7 +78,10 @@ pub struct Repaired {
 
 /// Evaluates every policy on every workload of a bundle.
 pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
-    let mut report = Report { objects: bundle.objects().len(), ..Report::default() };
+    let mut report = Report {
+        objects: bundle.objects().len(),
+        ..Report::default()
+    };
     for workload in discover(bundle) {
         let context = Context::new(&workload, settings);
         for policy in POLICIES {
@@ -90,7 +96,11 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
                 &workload.object.value,
             );
             for mut finding in (policy.evaluate)(&context) {
-                if finding.fix.as_ref().is_some_and(|fix| fix.edits.iter().any(|edit| is_frozen(bundle, edit))) {
+                if finding
+                    .fix
+                    .as_ref()
+                    .is_some_and(|fix| fix.edits.iter().any(|edit| is_frozen(bundle, edit)))
+                {
                     finding.fix = None;
                 }
                 if let Some(exemption) = exemption {
@@ -119,21 +129,35 @@ pub fn unused_files(bundle: &Bundle) -> Vec<Place> {
     let mut used = BTreeSet::new();
     for workload in discover(bundle) {
         if let Configuration::Known { sources, .. } = workload.configuration {
-            used.extend(sources.into_iter().map(|source| (source.object, source.pointer)));
+            used.extend(
+                sources
+                    .into_iter()
+                    .map(|source| (source.object, source.pointer)),
+            );
         }
     }
     let mut unused = Vec::new();
     for (object, map) in bundle.of_kind("", "ConfigMap") {
         for (key, text) in json::map(&map.value, &["data"]).into_iter().flatten() {
             let pointer = json::join("/data", key);
-            let Some(text) = text.as_str().filter(|text| text.contains("routes")) else { continue };
+            let Some(text) = text.as_str().filter(|text| text.contains("routes")) else {
+                continue;
+            };
             if used.contains(&(object, pointer.clone())) {
                 continue;
             }
             let config = conf::read(text.as_bytes(), &mut |_, _| conf::Included::Unknown);
             let cluster = config.root.find(&["cluster"]).and_then(conf::Value::as_map);
-            if cluster.and_then(|cluster| cluster.find(&["routes"])).is_some() {
-                unused.push(Place { object, field: json::field(&pointer), pointer, span: None });
+            if cluster
+                .and_then(|cluster| cluster.find(&["routes"]))
+                .is_some()
+            {
+                unused.push(Place {
+                    object,
+                    field: json::field(&pointer),
+                    pointer,
+                    span: None,
+                });
             }
         }
     }
@@ -149,10 +173,19 @@ pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
         if !Batch::new(report.findings.iter()).apply(&mut bundle) {
             break;
         }
-        mended.extend(report.findings.into_iter().filter(|judged| judged.action == Action::Fix));
+        mended.extend(
+            report
+                .findings
+                .into_iter()
+                .filter(|judged| judged.action == Action::Fix),
+        );
         report = evaluate(&bundle, settings);
     }
-    Repaired { bundle, mended, report }
+    Repaired {
+        bundle,
+        mended,
+        report,
+    }
 }
 
 /// A repair that can't be made is none: its finding is answered as one without.
@@ -167,7 +200,9 @@ fn withdraw_impossible(bundle: &Bundle, settings: &Settings, findings: &mut [Jud
     }
     for judged in findings {
         let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
-        let is_refused = edits.map(Edit::target).any(|(object, pointer)| refused.contains(&(object, pointer.to_owned())));
+        let is_refused = edits
+            .map(Edit::target)
+            .any(|(object, pointer)| refused.contains(&(object, pointer.to_owned())));
         if let Some(policy) = find(judged.finding.policy).filter(|_| is_refused) {
             judged.finding.fix = None;
             judged.action = action(policy, settings.action(policy), &judged.finding);
@@ -177,21 +212,36 @@ fn withdraw_impossible(bundle: &Bundle, settings: &Settings, findings: &mut [Jud
 
 /// By place, then by policy, then by what is said.
 fn order(judged: &Judged) -> impl Ord + '_ {
-    let Finding { place, policy, detail, .. } = &judged.finding;
+    let Finding {
+        place,
+        policy,
+        detail,
+        ..
+    } = &judged.finding;
     let rank = POLICIES.iter().position(|known| known.id == *policy);
-    (place.object, place.span.as_ref().map(|span| span.start), rank, &place.pointer, detail)
+    (
+        place.object,
+        place.span.as_ref().map(|span| span.start),
+        rank,
+        &place.pointer,
+        detail,
+    )
 }
 
 fn action(policy: &Policy, configured: Action, finding: &Finding) -> Action {
     match (configured, &finding.fix) {
         (Action::Fix, Some(_)) => Action::Fix,
         (Action::Fix, None) => finding.otherwise.unwrap_or(policy.otherwise),
-        (action, _) => finding.otherwise.map_or(action, |otherwise| otherwise.min(action)),
+        (action, _) => finding
+            .otherwise
+            .map_or(action, |otherwise| otherwise.min(action)),
     }
 }
 
 fn is_frozen(bundle: &Bundle, edit: &Edit) -> bool {
-    bundle.object(edit.target().0).is_none_or(|object| object.frozen.is_some())
+    bundle
+        .object(edit.target().0)
+        .is_none_or(|object| object.frozen.is_some())
 }
 
 /// The edits of one list, from however many findings.
@@ -231,12 +281,21 @@ impl<'e> Batch<'e> {
 
     fn add(&mut self, edit: &'e Edit) {
         match edit {
-            Edit::Set { object, pointer, value } => {
+            Edit::Set {
+                object,
+                pointer,
+                value,
+            } => {
                 self.sets.entry((*object, pointer)).or_insert(value);
             }
             Edit::Element { list, index, with } => {
                 let text = self.texts.entry((list.object, &list.pointer)).or_default();
-                text.lists.entry(list).or_default().elements.entry(*index).or_insert_with(|| with.clone());
+                text.lists
+                    .entry(list)
+                    .or_default()
+                    .elements
+                    .entry(*index)
+                    .or_insert_with(|| with.clone());
             }
             Edit::Append { list, with } => {
                 let text = self.texts.entry((list.object, &list.pointer)).or_default();
@@ -247,7 +306,13 @@ impl<'e> Batch<'e> {
                     }
                 }
             }
-            Edit::Insert { object, pointer, map, key, with } => {
+            Edit::Insert {
+                object,
+                pointer,
+                map,
+                key,
+                with,
+            } => {
                 let text = self.texts.entry((*object, pointer)).or_default();
                 text.insert.get_or_insert((map, key, with));
             }
@@ -257,11 +322,16 @@ impl<'e> Batch<'e> {
     /// The fields that can't be changed as asked: text that is too odd to edit safely, a parent of another type.
     fn refused(&self, bundle: &Bundle) -> BTreeSet<Target<'e>> {
         let value = |target: &Target<'_>| bundle.object(target.0).map(|object| &object.value);
-        let sets = self.sets.keys().filter(|target| value(target).is_none_or(|value| !can_set(value, target.1)));
+        let sets = self
+            .sets
+            .keys()
+            .filter(|target| value(target).is_none_or(|value| !can_set(value, target.1)));
         let texts = self.texts.iter().filter(|(target, edit)| {
             value(target).is_none_or(|value| edited(value, target.1, edit).is_none())
         });
-        sets.chain(texts.map(|(target, _)| target)).copied().collect()
+        sets.chain(texts.map(|(target, _)| target))
+            .copied()
+            .collect()
     }
 
     /// Makes the edits. Returns whether anything changed.
@@ -273,8 +343,12 @@ impl<'e> Batch<'e> {
             }
         }
         for ((object, pointer), edit) in &self.texts {
-            let Some(object) = bundle.object_mut(*object) else { continue };
-            let Some(after) = edited(&object.value, pointer, edit) else { continue };
+            let Some(object) = bundle.object_mut(*object) else {
+                continue;
+            };
+            let Some(after) = edited(&object.value, pointer, edit) else {
+                continue;
+            };
             if let Some(target) = object.value.pointer_mut(pointer)
                 && target.as_str() != Some(&after)
             {
@@ -311,9 +385,11 @@ fn edit_text(text: &[u8], edit: &TextEdit<'_>) -> Option<Vec<u8>> {
             Syntax::Array => {
                 let elements: Vec<conf::Element> = (0..list.length)
                     .map(|index| {
-                        edit.elements.get(&index).map_or(conf::Element::Keep, |with| {
-                            conf::Element::Replace(with.clone())
-                        })
+                        edit.elements
+                            .get(&index)
+                            .map_or(conf::Element::Keep, |with| {
+                                conf::Element::Replace(with.clone())
+                            })
                     })
                     .collect();
                 add(conf::edit_array(&document, range, &elements, &edit.append).ok()?);
@@ -321,7 +397,11 @@ fn edit_text(text: &[u8], edit: &TextEdit<'_>) -> Option<Vec<u8>> {
             Syntax::Commas => {
                 let words = core::str::from_utf8(text.get(range.clone())?).ok()?;
                 let with = edit_words(words, &edit.elements, &edit.append);
-                add(conf::Edits::new(vec![conf::Splice { range, text: with.into_bytes() }]).ok()?);
+                add(conf::Edits::new(vec![conf::Splice {
+                    range,
+                    text: with.into_bytes(),
+                }])
+                .ok()?);
             }
         }
     }
@@ -340,10 +420,12 @@ fn can_set(value: &Value, pointer: &str) -> bool {
         let next = match value {
             Value::Null => return true,
             Value::Object(map) => map.get(&key),
-            Value::Array(items) => match key.parse::<usize>().ok().and_then(|index| items.get(index)) {
-                None => return false,
-                item => item,
-            },
+            Value::Array(items) => {
+                match key.parse::<usize>().ok().and_then(|index| items.get(index)) {
+                    None => return false,
+                    item => item,
+                }
+            }
             _ => return false,
         };
         let Some(next) = next else { return true };
@@ -363,7 +445,11 @@ fn set(target: &mut Value, pointer: &str, value: &Value) -> bool {
         target = match target {
             Value::Object(map) => map.entry(key).or_insert(Value::Null),
             Value::Array(items) => {
-                let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) else {
+                let Some(item) = key
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| items.get_mut(index))
+                else {
                     return false;
                 };
                 item

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 /// The value at a path of keys.
 pub(crate) fn get<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
-    path.iter().try_fold(value, |value, key| value.get(*key)).filter(|value| !value.is_null())
+    path.iter()
+        .try_fold(value, |value, key| value.get(*key))
+        .filter(|value| !value.is_null())
 }
 
 /// The string at a path of keys.
@@ -21,7 +23,9 @@ pub(crate) fn map<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Map<String,
 
 /// The items of the list at a path of keys; none when there is no list.
 pub(crate) fn items<'v>(value: &'v Value, path: &[&str]) -> &'v [Value] {
-    get(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    get(value, path)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// One more step of a JSON pointer, RFC 6901.
@@ -40,7 +44,10 @@ pub(crate) fn field(pointer: &str) -> String {
         let key = step.replace("~1", "/").replace("~0", "~");
         if key.bytes().all(|byte| byte.is_ascii_digit()) && !key.is_empty() {
             let _ = write!(field, "[{key}]");
-        } else if key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        } else if key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        {
             if !field.is_empty() {
                 field.push('.');
             }
@@ -85,32 +92,50 @@ pub(crate) fn quantity(value: &Value) -> Option<i128> {
         "Ei" => 1024_f64.powi(6),
         _ => 10_f64.powi(suffix.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
-    #[expect(clippy::cast_possible_truncation, reason = "a float cast to an integer saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float cast to an integer saturates"
+    )]
     Some((number * factor).ceil() as i128)
 }
 
 /// Whether a `LabelSelector` matches a set of labels. An absent selector matches nothing, an empty one everything.
 /// <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/label-selector/>
-pub(crate) fn selector_matches(selector: Option<&Value>, labels: Option<&Map<String, Value>>) -> bool {
-    let Some(selector) = selector.filter(|selector| selector.is_object()) else { return false };
-    let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+pub(crate) fn selector_matches(
+    selector: Option<&Value>,
+    labels: Option<&Map<String, Value>>,
+) -> bool {
+    let Some(selector) = selector.filter(|selector| selector.is_object()) else {
+        return false;
+    };
+    let label = |key: &str| {
+        labels
+            .and_then(|labels| labels.get(key))
+            .and_then(Value::as_str)
+    };
     let exact = map(selector, &["matchLabels"]).is_none_or(|wanted| {
-        wanted.iter().all(|(key, value)| label(key).is_some() && label(key) == value.as_str())
+        wanted
+            .iter()
+            .all(|(key, value)| label(key).is_some() && label(key) == value.as_str())
     });
     exact
-        && items(selector, &["matchExpressions"]).iter().all(|expression| {
-            let found = label(text(expression, &["key"]).unwrap_or_default());
-            let listed = found.is_some_and(|found| {
-                items(expression, &["values"]).iter().any(|value| value.as_str() == Some(found))
-            });
-            match text(expression, &["operator"]).unwrap_or_default() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => found.is_some(),
-                "DoesNotExist" => found.is_none(),
-                _ => false,
-            }
-        })
+        && items(selector, &["matchExpressions"])
+            .iter()
+            .all(|expression| {
+                let found = label(text(expression, &["key"]).unwrap_or_default());
+                let listed = found.is_some_and(|found| {
+                    items(expression, &["values"])
+                        .iter()
+                        .any(|value| value.as_str() == Some(found))
+                });
+                match text(expression, &["operator"]).unwrap_or_default() {
+                    "In" => listed,
+                    "NotIn" => !listed,
+                    "Exists" => found.is_some(),
+                    "DoesNotExist" => found.is_none(),
+                    _ => false,
+                }
+            })
 }
 
 #[cfg(test)]
@@ -121,9 +146,15 @@ mod tests {
 
     #[test]
     fn fields_are_spelled_as_kubernetes_spells_them() {
-        assert_eq!(field("/spec/template/spec/volumes/2/nfs"), "spec.template.spec.volumes[2].nfs");
+        assert_eq!(
+            field("/spec/template/spec/volumes/2/nfs"),
+            "spec.template.spec.volumes[2].nfs"
+        );
         assert_eq!(field("/data/nats.conf"), "data[\"nats.conf\"]");
-        assert_eq!(field(&join("/metadata/labels", "a/b~c")), "metadata.labels[\"a/b~c\"]");
+        assert_eq!(
+            field(&join("/metadata/labels", "a/b~c")),
+            "metadata.labels[\"a/b~c\"]"
+        );
     }
 
     #[test]
@@ -148,9 +179,15 @@ mod tests {
         assert!(matches(json!({"matchLabels": {"app": "nats"}})));
         assert!(!matches(json!({"matchLabels": {"app": "other"}})));
         assert!(!matches(json!({"matchLabels": {"gone": "x"}})));
-        assert!(matches(json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]})));
-        assert!(!matches(json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["a"]}]})));
-        assert!(matches(json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]})));
+        assert!(matches(
+            json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]})
+        ));
+        assert!(!matches(
+            json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["a"]}]})
+        ));
+        assert!(matches(
+            json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]})
+        ));
         assert!(!selector_matches(None, labels));
     }
 }

@@ -186,7 +186,12 @@ impl Edit {
     /// The object and the field that are changed.
     pub fn target(&self) -> (ObjectId, &str) {
         match self {
-            Self::Set { object, pointer, .. } | Self::Insert { object, pointer, .. } => (*object, pointer),
+            Self::Set {
+                object, pointer, ..
+            }
+            | Self::Insert {
+                object, pointer, ..
+            } => (*object, pointer),
             Self::Element { list, .. } | Self::Append { list, .. } => (list.object, &list.pointer),
         }
     }

@@ -127,7 +127,11 @@ fn default_cluster_domain() -> String {
 }
 
 fn ids() -> String {
-    POLICIES.iter().map(|policy| policy.id).collect::<Vec<_>>().join(", ")
+    POLICIES
+        .iter()
+        .map(|policy| policy.id)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Settings {
@@ -136,10 +140,15 @@ impl Settings {
         let known = |place: String, id: &str| {
             rules::find(id)
                 .map(|_| ())
-                .ok_or_else(|| SettingsError::UnknownPolicy { place, id: id.to_owned() })
+                .ok_or_else(|| SettingsError::UnknownPolicy {
+                    place,
+                    id: id.to_owned(),
+                })
         };
         if !is_domain(&self.cluster_domain) {
-            return Err(SettingsError::BadDomain { domain: self.cluster_domain.clone() });
+            return Err(SettingsError::BadDomain {
+                domain: self.cluster_domain.clone(),
+            });
         }
         for (id, settings) in &self.policies {
             known("policies".to_owned(), id)?;
@@ -149,7 +158,11 @@ impl Settings {
         }
         for (index, exemption) in self.exemptions.iter().enumerate() {
             known(format!("exemptions[{index}].policy"), &exemption.policy)?;
-            let empty = |field, meaning| SettingsError::Empty { index, field, meaning };
+            let empty = |field, meaning| SettingsError::Empty {
+                index,
+                field,
+                meaning,
+            };
             if exemption.namespace.is_empty() {
                 return Err(empty("namespace", "which namespace is exempt"));
             }
@@ -157,7 +170,10 @@ impl Settings {
                 return Err(empty("reason", "why it is exempt"));
             }
             if let Some(date) = exemption.expires.as_ref().filter(|date| !is_date(date)) {
-                return Err(SettingsError::BadDate { index, date: date.clone() });
+                return Err(SettingsError::BadDate {
+                    index,
+                    date: date.clone(),
+                });
             }
         }
         Ok(())
@@ -181,7 +197,13 @@ impl Settings {
     }
 
     /// The exemption that lifts a policy from a workload, if there is one that still holds.
-    pub fn exemption(&self, policy: &str, namespace: &str, name: &str, workload: &Value) -> Option<&Exemption> {
+    pub fn exemption(
+        &self,
+        policy: &str,
+        namespace: &str,
+        name: &str,
+        workload: &Value,
+    ) -> Option<&Exemption> {
         self.exemptions.iter().find(|exemption| {
             let holds = match (&exemption.expires, &self.today) {
                 (Some(expires), Some(today)) => today <= expires,
@@ -190,9 +212,15 @@ impl Settings {
             holds
                 && exemption.policy == policy
                 && exemption.namespace == namespace
-                && exemption.name.as_deref().is_none_or(|wanted| wanted == name)
+                && exemption
+                    .name
+                    .as_deref()
+                    .is_none_or(|wanted| wanted == name)
                 && exemption.selector.as_ref().is_none_or(|selector| {
-                    json::selector_matches(Some(selector), json::map(workload, &["metadata", "labels"]))
+                    json::selector_matches(
+                        Some(selector),
+                        json::map(workload, &["metadata", "labels"]),
+                    )
                 })
         })
     }
@@ -204,7 +232,9 @@ fn is_domain(domain: &str) -> bool {
         && domain.split('.').all(|label| {
             !label.is_empty()
                 && label.len() <= 63
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         })
 }
 
@@ -215,7 +245,9 @@ fn is_date(date: &str) -> bool {
             .then(|| part.parse::<u32>().ok())
             .flatten()
     };
-    let [year, month, day] = parts.as_slice() else { return false };
+    let [year, month, day] = parts.as_slice() else {
+        return false;
+    };
     number(year, 4).is_some()
         && number(month, 2).is_some_and(|month| (1..=12).contains(&month))
         && number(day, 2).is_some_and(|day| (1..=31).contains(&day))
@@ -228,7 +260,8 @@ mod tests {
     use super::*;
 
     fn settings(value: Value) -> Result<Settings, String> {
-        let settings: Settings = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let settings: Settings =
+            serde_json::from_value(value).map_err(|error| error.to_string())?;
         settings.validate().map_err(|error| error.to_string())?;
         Ok(settings)
     }
@@ -244,7 +277,10 @@ mod tests {
             "action": "warn", "policies": {"network-filesystem": {"action": "deny"}}
         }))
         .unwrap();
-        assert_eq!(settings.action(&rules::network_filesystem::POLICY), Action::Deny);
+        assert_eq!(
+            settings.action(&rules::network_filesystem::POLICY),
+            Action::Deny
+        );
         assert_eq!(settings.action(&rules::service_route::POLICY), Action::Warn);
     }
 
@@ -252,7 +288,10 @@ mod tests {
     fn a_mistake_is_named_with_its_place() {
         let error = |value| settings(value).unwrap_err();
         assert!(error(json!({"polices": {}})).starts_with("unknown field `polices`"));
-        assert!(error(json!({"policies": {"nfs": {}}})).starts_with("policies: there is no policy nfs; the policies are service-route,"));
+        assert!(
+            error(json!({"policies": {"nfs": {}}}))
+                .starts_with("policies: there is no policy nfs; the policies are service-route,")
+        );
         assert_eq!(
             error(json!({"policies": {"short-route": {"drivers": {"a": "local"}}}})),
             "policies.short-route.drivers: only network-filesystem has drivers; move them there"
@@ -286,7 +325,9 @@ mod tests {
         .unwrap();
         let workload = json!({"metadata": {"labels": {"app": "nats"}}});
         let exempt = |settings: &Settings, policy: &str, namespace: &str, name: &str| {
-            settings.exemption(policy, namespace, name, &workload).is_some()
+            settings
+                .exemption(policy, namespace, name, &workload)
+                .is_some()
         };
         assert!(exempt(&settings, "network-filesystem", "legacy", "nats"));
         assert!(!exempt(&settings, "short-route", "legacy", "nats"));

@@ -17,11 +17,23 @@ use mounts::Found;
 const PROGRAMS: &[&str] = &["nats-server", "nats-streaming-server", "gnatsd"];
 
 /// Last segments of the names of images that are a NATS server: `nats`, `docker.io/bitnami/nats`, `synadia/nats-server`.
-const IMAGES: &[&str] =
-    &["nats", "nats-server", "nats-server-nightly", "nats-streaming", "nats-streaming-server", "gnatsd"];
+const IMAGES: &[&str] = &[
+    "nats",
+    "nats-server",
+    "nats-server-nightly",
+    "nats-streaming",
+    "nats-streaming-server",
+    "gnatsd",
+];
 
 /// Programs and images that take a nats.conf, or a flag of that name, and are not servers.
-const NOT_SERVERS: &[&str] = &["reloader", "exporter", "nats-box", "boot-config", "surveyor"];
+const NOT_SERVERS: &[&str] = &[
+    "reloader",
+    "exporter",
+    "nats-box",
+    "boot-config",
+    "surveyor",
+];
 
 /// Where images look for their configuration when no argument says so: the official ones (alpine, scratch) and bitnami's.
 const IMAGE_CONFIGS: &[&str] = &[
@@ -33,8 +45,18 @@ const IMAGE_CONFIGS: &[&str] = &[
 
 /// Top-level options that only a nats.conf has; one of them makes a mounted file a nats.conf.
 const TELLING_OPTIONS: &[&str] = &[
-    "cluster", "jetstream", "leafnodes", "gateway", "server_name", "http_port", "http", "monitor_port",
-    "max_payload", "lame_duck_duration", "accounts", "system_account",
+    "cluster",
+    "jetstream",
+    "leafnodes",
+    "gateway",
+    "server_name",
+    "http_port",
+    "http",
+    "monitor_port",
+    "max_payload",
+    "lame_duck_duration",
+    "accounts",
+    "system_account",
 ];
 
 /// The kinds that run servers.
@@ -156,40 +178,47 @@ impl<'a> Workload<'a> {
             ("", "Pod") if !is_controlled(&object.value) => Kind::Pod,
             _ => return None,
         };
-        let pod_pointer = if kind == Kind::Pod { "/spec" } else { "/spec/template/spec" };
+        let pod_pointer = if kind == Kind::Pod {
+            "/spec"
+        } else {
+            "/spec/template/spec"
+        };
         let pod = object.value.pointer(pod_pointer)?;
         let namespace = bundle.namespace(object)?;
         let containers = json::items(pod, &["containers"]);
-        containers.iter().enumerate().find_map(|(index, container)| {
-            let container_pointer = format!("{pod_pointer}/containers/{index}");
-            let command = CommandLine::read(container, &container_pointer, is_program);
-            let evidence = evidence(container, &command)?;
-            let configuration = configuration(bundle, namespace, pod, container, &command);
-            if evidence == Evidence::File && !is_nats_conf(&configuration) {
-                return None;
-            }
-            let spec = object.value.get("spec");
-            Some(Self {
-                bundle,
-                id,
-                object,
-                kind,
-                namespace,
-                replicas: replicas(kind, spec),
-                first_ordinal: spec
-                    .and_then(|spec| spec.pointer("/ordinals/start"))
-                    .and_then(Value::as_u64)
-                    .and_then(|start| u32::try_from(start).ok())
-                    .unwrap_or(0),
-                pod,
-                pod_pointer,
-                container,
-                container_pointer,
-                is_streaming: is_streaming(container, &command),
-                command,
-                configuration,
+        containers
+            .iter()
+            .enumerate()
+            .find_map(|(index, container)| {
+                let container_pointer = format!("{pod_pointer}/containers/{index}");
+                let command = CommandLine::read(container, &container_pointer, is_program);
+                let evidence = evidence(container, &command)?;
+                let configuration = configuration(bundle, namespace, pod, container, &command);
+                if evidence == Evidence::File && !is_nats_conf(&configuration) {
+                    return None;
+                }
+                let spec = object.value.get("spec");
+                Some(Self {
+                    bundle,
+                    id,
+                    object,
+                    kind,
+                    namespace,
+                    replicas: replicas(kind, spec),
+                    first_ordinal: spec
+                        .and_then(|spec| spec.pointer("/ordinals/start"))
+                        .and_then(Value::as_u64)
+                        .and_then(|start| u32::try_from(start).ok())
+                        .unwrap_or(0),
+                    pod,
+                    pod_pointer,
+                    container,
+                    container_pointer,
+                    is_streaming: is_streaming(container, &command),
+                    command,
+                    configuration,
+                })
             })
-        })
     }
 
     /// `metadata.name`.
@@ -207,7 +236,10 @@ impl<'a> Workload<'a> {
         if self.kind == Kind::Pod {
             json::map(&self.object.value, &["metadata", "labels"])
         } else {
-            json::map(&self.object.value, &["spec", "template", "metadata", "labels"])
+            json::map(
+                &self.object.value,
+                &["spec", "template", "metadata", "labels"],
+            )
         }
     }
 
@@ -219,7 +251,9 @@ impl<'a> Workload<'a> {
 
     /// What is known of the governing Service.
     pub fn governing(&self) -> Governing {
-        let Some(name) = self.service_name() else { return Governing::Unnamed };
+        let Some(name) = self.service_name() else {
+            return Governing::Unnamed;
+        };
         match self.bundle.lookup("", "Service", self.namespace, name) {
             Lookup::Found(id, service) => {
                 if json::text(&service.value, &["spec", "clusterIP"]) == Some("None") {
@@ -235,7 +269,9 @@ impl<'a> Workload<'a> {
 
     /// Whether a Service of the workload's namespace selects its pods.
     pub fn is_selected_by(&self, service: &Object) -> bool {
-        let Some(selector) = json::map(&service.value, &["spec", "selector"]) else { return false };
+        let Some(selector) = json::map(&service.value, &["spec", "selector"]) else {
+            return false;
+        };
         let labels = self.pod_labels();
         !selector.is_empty()
             && self.bundle.namespace(service) == Some(self.namespace)
@@ -262,8 +298,12 @@ impl<'a> Workload<'a> {
         if let Some(flag) = self.command.last(&["cluster", "cluster_listen"]) {
             return !flag.value.is_empty();
         }
-        self.cluster().is_some_and(|cluster| cluster.find(&["routes", "port", "listen"]).is_some())
-            || self.command.last(&["routes"]).is_some_and(|flag| !flag.value.is_empty())
+        self.cluster()
+            .is_some_and(|cluster| cluster.find(&["routes", "port", "listen"]).is_some())
+            || self
+                .command
+                .last(&["routes"])
+                .is_some_and(|flag| !flag.value.is_empty())
     }
 
     /// The object and string that hold a value of the configuration.
@@ -277,7 +317,10 @@ impl<'a> Workload<'a> {
     /// The text of the file that holds a value of the configuration.
     pub fn text(&self, origin: &conf::Origin) -> Option<&[u8]> {
         match &self.configuration {
-            Configuration::Known { config, .. } => config.files.get(origin.file).map(|file| file.text.as_slice()),
+            Configuration::Known { config, .. } => config
+                .files
+                .get(origin.file)
+                .map(|file| file.text.as_slice()),
             _ => None,
         }
     }
@@ -306,7 +349,12 @@ impl<'a> Workload<'a> {
         span: Option<Range<usize>>,
     ) -> crate::policy::Place {
         let pointer = pointer.into();
-        crate::policy::Place { object, span, field: json::field(&pointer), pointer }
+        crate::policy::Place {
+            object,
+            span,
+            field: json::field(&pointer),
+            pointer,
+        }
     }
 
     /// What a path in the server's container leads to.
@@ -328,7 +376,9 @@ fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
         Kind::DaemonSet => None,
         Kind::StatefulSet | Kind::Deployment => match spec?.get("replicas") {
             None | Some(Value::Null) => Some(1),
-            Some(replicas) => replicas.as_u64().and_then(|replicas| u32::try_from(replicas).ok()),
+            Some(replicas) => replicas
+                .as_u64()
+                .and_then(|replicas| u32::try_from(replicas).ok()),
         },
     }
 }
@@ -351,8 +401,14 @@ fn evidence(container: &Value, command: &CommandLine) -> Option<Evidence> {
         return Some(Evidence::Program);
     }
     let image = image_name(container);
-    let is_tool = |name: &str| NOT_SERVERS.iter().any(|tool| name.contains(tool)) || name == "natscli";
-    if is_tool(image) || command.program.as_deref().is_some_and(|name| is_tool(name) || name == "nats") {
+    let is_tool =
+        |name: &str| NOT_SERVERS.iter().any(|tool| name.contains(tool)) || name == "natscli";
+    if is_tool(image)
+        || command
+            .program
+            .as_deref()
+            .is_some_and(|name| is_tool(name) || name == "nats")
+    {
         return None;
     }
     if IMAGES.contains(&image) {
@@ -394,18 +450,21 @@ fn configuration(
     command: &CommandLine,
 ) -> Configuration {
     // NATS Streaming reads the NATS options from its own file (`-sc`) when there is no other.
-    let flag = command.last(&["c", "config"]).or_else(|| command.last(&["sc", "stan_config"]));
+    let flag = command
+        .last(&["c", "config"])
+        .or_else(|| command.last(&["sc", "stan_config"]));
     let path = match flag {
         Some(flag) if flag.is_expanded_later() => {
-            return Configuration::Unseen(format!("its path {} is put together at run time", flag.name));
+            return Configuration::Unseen(format!(
+                "its path {} is put together at run time",
+                flag.name
+            ));
         }
         Some(flag) => mounts::clean(&flag.value),
-        None if command.hidden => {
-            match mounted_default(container) {
-                Some(path) => path,
-                None => return Configuration::Unseen("a wrapper starts the server".to_owned()),
-            }
-        }
+        None if command.hidden => match mounted_default(container) {
+            Some(path) => path,
+            None => return Configuration::Unseen("a wrapper starts the server".to_owned()),
+        },
         None if command.overrides_image => return Configuration::None,
         None => match mounted_default(container) {
             Some(path) => path,
@@ -416,7 +475,11 @@ fn configuration(
         Found::Text(text) => text,
         other => return Configuration::Unseen(unseen(&other, &path)),
     };
-    let mut sources = vec![Source { object: text.object, pointer: text.pointer, path }];
+    let mut sources = vec![Source {
+        object: text.object,
+        pointer: text.pointer,
+        path,
+    }];
     let config = conf::read(&text.bytes, &mut |include, from| {
         let directory = sources
             .get(from)
@@ -426,7 +489,11 @@ fn configuration(
         let path = mounts::clean(&format!("{directory}/{include}"));
         match mounts::find(bundle, namespace, pod, container, &path) {
             Found::Text(text) => {
-                sources.push(Source { object: text.object, pointer: text.pointer, path });
+                sources.push(Source {
+                    object: text.object,
+                    pointer: text.pointer,
+                    path,
+                });
                 conf::Included::Text(text.bytes)
             }
             Found::Missing(_) => conf::Included::Missing,
@@ -448,7 +515,9 @@ fn mounted_default(container: &Value) -> Option<String> {
 fn unseen(found: &Found, path: &str) -> String {
     match found {
         Found::Text(_) => String::new(),
-        Found::NotInBundle(kind, name) => format!("{kind} {name}, which holds {path}, is not in the input"),
+        Found::NotInBundle(kind, name) => {
+            format!("{kind} {name}, which holds {path}, is not in the input")
+        }
         Found::Missing(what) => format!("{path} is missing: {what}"),
         Found::Image => format!("{path} is the image's own"),
         Found::RunTime(volume) => format!("{path} is written at run time into the volume {volume}"),
@@ -482,18 +551,36 @@ mod tests {
 
     #[test]
     fn a_server_is_known_by_its_program() {
-        assert!(is_workload(&json!({"image": "x", "command": ["/opt/nats/nats-server"]})));
-        assert!(is_workload(&json!({"image": "x", "args": ["tini", "--", "nats-server", "-c", "/a"]})));
-        assert!(is_workload(&json!({"image": "x", "command": ["sh", "-c", "exec nats-server -c /a"]})));
-        assert!(is_workload(&json!({"image": "x", "command": ["/nats-streaming-server"]})));
+        assert!(is_workload(
+            &json!({"image": "x", "command": ["/opt/nats/nats-server"]})
+        ));
+        assert!(is_workload(
+            &json!({"image": "x", "args": ["tini", "--", "nats-server", "-c", "/a"]})
+        ));
+        assert!(is_workload(
+            &json!({"image": "x", "command": ["sh", "-c", "exec nats-server -c /a"]})
+        ));
+        assert!(is_workload(
+            &json!({"image": "x", "command": ["/nats-streaming-server"]})
+        ));
     }
 
     #[test]
     fn a_server_is_known_by_its_image() {
-        for image in ["nats", "nats:2.10", "docker.io/bitnami/nats:2.10.24-debian-12-r2", "r:5000/a/nats@sha256:00"] {
+        for image in [
+            "nats",
+            "nats:2.10",
+            "docker.io/bitnami/nats:2.10.24-debian-12-r2",
+            "r:5000/a/nats@sha256:00",
+        ] {
             assert!(is_workload(&json!({"image": image})), "{image}");
         }
-        for image in ["my-nats-client", "natsio/nats-box", "natsio/prometheus-nats-exporter:0.1", ""] {
+        for image in [
+            "my-nats-client",
+            "natsio/nats-box",
+            "natsio/prometheus-nats-exporter:0.1",
+            "",
+        ] {
             assert!(!is_workload(&json!({"image": image})), "{image}");
         }
     }
@@ -504,14 +591,24 @@ mod tests {
             "image": "registry/custom:1", "args": ["-c", "/etc/c/nats.conf"],
             "volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]
         });
-        assert!(workload_of(&container, &json!({"nats.conf": "cluster { port: 6222 }"})));
-        assert!(!workload_of(&container, &json!({"nats.conf": "[section]\nkey = value"})));
+        assert!(workload_of(
+            &container,
+            &json!({"nats.conf": "cluster { port: 6222 }"})
+        ));
+        assert!(!workload_of(
+            &container,
+            &json!({"nats.conf": "[section]\nkey = value"})
+        ));
         assert!(!workload_of(&container, &json!({})));
     }
 
     #[test]
     fn tools_that_take_a_nats_conf_are_not_servers() {
-        assert!(!is_workload(&json!({"image": "nats", "command": ["nats-server-config-reloader", "-c", "/a"]})));
-        assert!(!is_workload(&json!({"image": "nats", "command": ["nats", "server", "check"]})));
+        assert!(!is_workload(
+            &json!({"image": "nats", "command": ["nats-server-config-reloader", "-c", "/a"]})
+        ));
+        assert!(!is_workload(
+            &json!({"image": "nats", "command": ["nats", "server", "check"]})
+        ));
     }
 }

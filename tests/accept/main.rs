@@ -30,7 +30,11 @@ fn manifests() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = [Some(own), others]
         .into_iter()
         .flatten()
-        .flat_map(|directory| std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()))
+        .flat_map(|directory| {
+            std::fs::read_dir(&directory)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+        })
         .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
         .collect();
     files.sort();
@@ -45,13 +49,19 @@ fn fixed(path: &Path) -> String {
         .arg(path)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Lets the server test a workload's configuration with all that it names.
 fn verdict(server: &Server, workload: &Workload<'_>, config: &conf::Config) -> Verdict {
-    let Configuration::Known { sources, .. } = &workload.configuration else { unreachable!() };
+    let Configuration::Known { sources, .. } = &workload.configuration else {
+        unreachable!()
+    };
     let mut files: BTreeMap<String, Vec<u8>> = sources
         .iter()
         .zip(&config.files)
@@ -64,7 +74,11 @@ fn verdict(server: &Server, workload: &Workload<'_>, config: &conf::Config) -> V
     }
     let (mut certificates, mut keys) = (Vec::new(), Vec::new());
     named_files(&config.root.to_json(), &mut certificates, &mut keys);
-    let env = config.unresolved.iter().map(|name| (name.clone(), "x".to_owned())).collect();
+    let env = config
+        .unresolved
+        .iter()
+        .map(|name| (name.clone(), "x".to_owned()))
+        .collect();
     server.test(main, &files, &certificates, &keys, &env)
 }
 
@@ -105,22 +119,42 @@ fn a_real_server_takes_what_was_repaired() {
         assert_eq!(before.len(), after.len());
         assert!(!before.is_empty(), "{}", path.display());
         for (before, after) in before.iter().zip(&after) {
-            let (Configuration::Known { config: old, .. }, Configuration::Known { config: new, .. }) =
-                (&before.configuration, &after.configuration)
+            let (
+                Configuration::Known { config: old, .. },
+                Configuration::Known { config: new, .. },
+            ) = (&before.configuration, &after.configuration)
             else {
                 continue;
             };
             let (was, is) = (verdict(&server, before, old), verdict(&server, after, new));
-            assert_eq!(was.accepted, is.accepted, "{}: {} / {}", path.display(), was.text, is.text);
+            assert_eq!(
+                was.accepted,
+                is.accepted,
+                "{}: {} / {}",
+                path.display(),
+                was.text,
+                is.text
+            );
             let ((old_values, old_routes), (new_values, new_routes)) = (split(old), split(new));
             assert_eq!(old_values, new_values, "{}", path.display());
-            println!("{}: accepted {}, routes changed {}", path.display(), is.accepted, old_routes != new_routes);
+            println!(
+                "{}: accepted {}, routes changed {}",
+                path.display(),
+                is.accepted,
+                old_routes != new_routes
+            );
             accepted += usize::from(is.accepted);
             changed += usize::from(old_routes != new_routes && is.accepted);
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
     // Equal refusals would prove nothing.
-    assert!(accepted >= 5, "only {accepted} configurations were accepted at all");
-    assert!(changed >= 4, "only {changed} accepted configurations were repaired");
+    assert!(
+        accepted >= 5,
+        "only {accepted} configurations were accepted at all"
+    );
+    assert!(
+        changed >= 4,
+        "only {changed} accepted configurations were repaired"
+    );
 }

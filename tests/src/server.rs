@@ -29,19 +29,26 @@ impl Server {
         let root = std::env::temp_dir().join(format!("natsguard-server-{}", std::process::id()));
         fs::create_dir_all(&root).expect("the temporary directory can be written");
         let program = root.join("nats-server");
-        run(
-            Command::new("go")
-                .args(["build", "-o"])
-                .arg(&program)
-                .arg("github.com/nats-io/nats-server/v2")
-                .env("CGO_ENABLED", "0")
-                .current_dir(&oracle),
-        );
+        run(Command::new("go")
+            .args(["build", "-o"])
+            .arg(&program)
+            .arg("github.com/nats-io/nats-server/v2")
+            .env("CGO_ENABLED", "0")
+            .current_dir(&oracle));
         let goroot = run(Command::new("go").args(["env", "GOROOT"]));
         let generator = Path::new(goroot.trim()).join("src/crypto/tls/generate_cert.go");
-        run(Command::new("go").arg("run").arg(generator).args(["--host", "localhost", "--ca"]).current_dir(&root));
-        let read = |name: &str| fs::read(root.join(name)).expect("generate_cert.go writes its files");
-        Self { certificate: read("cert.pem"), key: read("key.pem"), root }
+        run(Command::new("go")
+            .arg("run")
+            .arg(generator)
+            .args(["--host", "localhost", "--ca"])
+            .current_dir(&root));
+        let read =
+            |name: &str| fs::read(root.join(name)).expect("generate_cert.go writes its files");
+        Self {
+            certificate: read("cert.pem"),
+            key: read("key.pem"),
+            root,
+        }
     }
 
     /// Lays files out and lets the server test the configuration at `main` (`nats-server -t -c`).
@@ -57,7 +64,8 @@ impl Server {
         let mut written = Vec::new();
         let mut write = |path: &str, bytes: &[u8]| {
             let path = self.root.join(path.trim_start_matches('/'));
-            fs::create_dir_all(path.parent().expect("a file has a parent")).expect("directories can be made");
+            fs::create_dir_all(path.parent().expect("a file has a parent"))
+                .expect("directories can be made");
             fs::write(&path, bytes).expect("files can be written");
             written.push(path);
         };
@@ -83,7 +91,10 @@ impl Server {
         for path in written {
             let _ = fs::remove_file(path);
         }
-        Verdict { accepted: output.status.success(), text }
+        Verdict {
+            accepted: output.status.success(),
+            text,
+        }
     }
 }
 
@@ -97,6 +108,10 @@ fn run(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("this needs Go 1.26 or later (https://go.dev/dl): {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -135,15 +135,22 @@ impl FailOn {
 }
 
 fn policy_action(text: &str) -> Result<(&'static str, Action), String> {
-    let (id, action) = text.split_once('=').ok_or("write ID=ACTION, as in short-route=warn")?;
+    let (id, action) = text
+        .split_once('=')
+        .ok_or("write ID=ACTION, as in short-route=warn")?;
     let policy = rules::find(id).ok_or_else(|| {
         let ids: Vec<&str> = rules::POLICIES.iter().map(|policy| policy.id).collect();
-        format!("there is no policy {id}; the policies are {}", ids.join(", "))
+        format!(
+            "there is no policy {id}; the policies are {}",
+            ids.join(", ")
+        )
     })?;
     let action = [Action::Off, Action::Warn, Action::Fix, Action::Deny]
         .into_iter()
         .find(|known| known.name() == action)
-        .ok_or_else(|| format!("there is no action {action}; the actions are off, warn, fix and deny"))?;
+        .ok_or_else(|| {
+            format!("there is no action {action}; the actions are off, warn, fix and deny")
+        })?;
     Ok((policy.id, action))
 }
 
@@ -160,9 +167,19 @@ mod tests {
 
     #[test]
     fn a_policy_action_is_checked() {
-        assert_eq!(policy_action("short-route=off"), Ok(("short-route", Action::Off)));
-        assert_eq!(policy_action("short-route").unwrap_err(), "write ID=ACTION, as in short-route=warn");
-        assert!(policy_action("nfs=deny").unwrap_err().starts_with("there is no policy nfs; the policies are "));
+        assert_eq!(
+            policy_action("short-route=off"),
+            Ok(("short-route", Action::Off))
+        );
+        assert_eq!(
+            policy_action("short-route").unwrap_err(),
+            "write ID=ACTION, as in short-route=warn"
+        );
+        assert!(
+            policy_action("nfs=deny")
+                .unwrap_err()
+                .starts_with("there is no policy nfs; the policies are ")
+        );
         assert_eq!(
             policy_action("short-route=no").unwrap_err(),
             "there is no action no; the actions are off, warn, fix and deny"

@@ -26,11 +26,18 @@ pub fn diff(mut before: Manifest, mut after: Manifest) -> Result<String, PatchEr
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for pointer in secrets {
             let read = |manifest: &Manifest| {
-                manifest.documents().get(document).and_then(|document| pointer.resolve(&document.value).ok()).cloned()
+                manifest
+                    .documents()
+                    .get(document)
+                    .and_then(|document| pointer.resolve(&document.value).ok())
+                    .cloned()
             };
             let is_repaired = read(&before) != read(&after);
             let replace = |with: &str| {
-                PatchOperation::Replace(ReplaceOperation { path: pointer.clone(), value: Value::from(with) })
+                PatchOperation::Replace(ReplaceOperation {
+                    path: pointer.clone(),
+                    value: Value::from(with),
+                })
             };
             old.push(replace(mask::MASK));
             new.push(replace(if is_repaired { REPAIRED } else { mask::MASK }));
@@ -44,11 +51,16 @@ pub fn diff(mut before: Manifest, mut after: Manifest) -> Result<String, PatchEr
 }
 
 fn unified(before: &Manifest, after: &Manifest) -> String {
-    let (old, new) = (String::from_utf8_lossy(before.bytes()), String::from_utf8_lossy(after.bytes()));
+    let (old, new) = (
+        String::from_utf8_lossy(before.bytes()),
+        String::from_utf8_lossy(after.bytes()),
+    );
     let lines = TextDiff::from_lines(old.as_ref(), new.as_ref());
     let mut out = format!("--- {0}\n+++ {0}\n", before.name());
     for group in lines.grouped_ops(3) {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let (Some(first), Some(last)) = (group.first(), group.last()) else {
+            continue;
+        };
         let old_lines = first.old_range().start..last.old_range().end;
         let new_lines = first.new_range().start..last.new_range().end;
         let _ = writeln!(
@@ -82,12 +94,19 @@ fn collect(value: &Value, at: &PointerBuf, secrets: &mut Vec<PointerBuf>) {
     match value {
         Value::Object(map) if map.get("kind").and_then(Value::as_str) == Some("Secret") => {
             for field in ["data", "stringData"] {
-                for key in map.get(field).and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys) {
+                for key in map
+                    .get(field)
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flat_map(serde_json::Map::keys)
+                {
                     secrets.push(below(&below(at, field), key));
                 }
             }
         }
-        Value::Object(map) => map.iter().for_each(|(key, value)| collect(value, &below(at, key), secrets)),
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, value)| collect(value, &below(at, key), secrets)),
         Value::Array(items) => {
             for (index, value) in items.iter().enumerate() {
                 collect(value, &below(at, &index.to_string()), secrets);

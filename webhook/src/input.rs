@@ -69,7 +69,9 @@ impl Input {
                 let mut bytes = Vec::new();
                 match io::stdin().lock().read_to_end(&mut bytes) {
                     Ok(_) => input.add(STDIN, bytes, false, &mut objects),
-                    Err(error) => input.problems.push(format!("{STDIN}: can't be read: {error}")),
+                    Err(error) => input
+                        .problems
+                        .push(format!("{STDIN}: can't be read: {error}")),
                 }
             } else if path.is_dir() {
                 input.add_directory(path, &mut objects);
@@ -85,7 +87,11 @@ impl Input {
         let mut out: Vec<u8> = Vec::new();
         for file in &self.files {
             let bytes = match file {
-                File::Read(index) => self.manifests.get(*index).map(Manifest::bytes).unwrap_or_default(),
+                File::Read(index) => self
+                    .manifests
+                    .get(*index)
+                    .map(Manifest::bytes)
+                    .unwrap_or_default(),
                 File::Unread(bytes) => bytes,
             };
             if !out.is_empty() && !bytes.is_empty() {
@@ -132,11 +138,18 @@ impl Input {
                 continue;
             }
             let namespace = self.bundle.namespace(object);
-            if let Some(first) = seen.insert((object.group(), object.kind(), namespace, object.name()), id) {
+            if let Some(first) = seen.insert(
+                (object.group(), object.kind(), namespace, object.name()),
+                id,
+            ) {
                 let place = |id| {
-                    self.locate(id, "", None).map(|(manifest, at)| format!("{}:{}:{}", manifest.name(), at.line, at.column))
+                    self.locate(id, "", None).map(|(manifest, at)| {
+                        format!("{}:{}:{}", manifest.name(), at.line, at.column)
+                    })
                 };
-                let namespace = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+                let namespace = namespace
+                    .map(|namespace| format!("{namespace}/"))
+                    .unwrap_or_default();
                 notes.push(format!(
                     "{}: {} {namespace}{} stands at {} as well; the last one counts",
                     place(id).unwrap_or_default(),
@@ -150,7 +163,12 @@ impl Input {
     }
 
     /// Where a field of an object stands: its pointer, and a byte of the string there when it is one.
-    pub fn locate(&self, id: ObjectId, pointer: &str, offset: Option<usize>) -> Option<(&Manifest, Location)> {
+    pub fn locate(
+        &self,
+        id: ObjectId,
+        pointer: &str,
+        offset: Option<usize>,
+    ) -> Option<(&Manifest, Location)> {
         let standing = self.places.get(id)?;
         let manifest = self.manifests.get(standing.manifest)?;
         let pointer = format!("{}{pointer}", standing.pointer);
@@ -164,14 +182,17 @@ impl Input {
     fn add_file(&mut self, path: &Path, lenient: bool, objects: &mut Vec<Object>) {
         match fs::read(path) {
             Ok(bytes) => self.add(&path.display().to_string(), bytes, lenient, objects),
-            Err(error) => self.problems.push(format!("{}: can't be read: {error}", path.display())),
+            Err(error) => self
+                .problems
+                .push(format!("{}: can't be read: {error}", path.display())),
         }
     }
 
     fn add_directory(&mut self, directory: &Path, objects: &mut Vec<Object>) {
         let mut files = Vec::new();
         if let Err(error) = find_manifests(directory, &mut files) {
-            self.problems.push(format!("{}: can't be read: {error}", directory.display()));
+            self.problems
+                .push(format!("{}: can't be read: {error}", directory.display()));
             return;
         }
         if files.is_empty() {
@@ -208,7 +229,11 @@ impl Input {
                 Ok(()) => {
                     for (pointer, object) in found {
                         objects.push(object);
-                        self.places.push(Standing { manifest: index, document, pointer });
+                        self.places.push(Standing {
+                            manifest: index,
+                            document,
+                            pointer,
+                        });
                     }
                 }
                 Err((pointer, what)) => {
@@ -223,7 +248,8 @@ impl Input {
             }
         }
         if !seen && !lenient {
-            self.notes.push(format!("{name}: there are no objects in it"));
+            self.notes
+                .push(format!("{name}: there are no objects in it"));
         }
         self.manifests.push(manifest);
         self.files.push(File::Read(index));
@@ -237,7 +263,10 @@ fn find_manifests(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> 
         // The type of the entry itself: a link to a directory above would have no end.
         if entry.file_type()?.is_dir() {
             find_manifests(&path, files)?;
-        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json") {
+        } else if path
+            .extension()
+            .is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
+        {
             files.push(path);
         }
     }
@@ -245,13 +274,23 @@ fn find_manifests(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> 
 }
 
 /// The objects of a document, with their pointers; else the pointer of what is none, and why.
-fn collect(value: &Value, pointer: String, found: &mut Vec<(String, Object)>) -> Result<(), (String, String)> {
+fn collect(
+    value: &Value,
+    pointer: String,
+    found: &mut Vec<(String, Object)>,
+) -> Result<(), (String, String)> {
     let Some(map) = value.as_object() else {
-        return Err((pointer, "this is no Kubernetes object: it is not a map".to_owned()));
+        return Err((
+            pointer,
+            "this is no Kubernetes object: it is not a map".to_owned(),
+        ));
     };
     let kind = map.get("kind").and_then(Value::as_str).unwrap_or_default();
     if kind.is_empty() {
-        return Err((pointer, "this is no Kubernetes object: it has no kind".to_owned()));
+        return Err((
+            pointer,
+            "this is no Kubernetes object: it has no kind".to_owned(),
+        ));
     }
     if let Some(items) = map.get("items").and_then(Value::as_array)
         && let Some(item_kind) = kind.strip_suffix("List")
@@ -265,17 +304,29 @@ fn collect(value: &Value, pointer: String, found: &mut Vec<(String, Object)>) ->
                 let mut item = item.clone();
                 if let Some(item) = item.as_object_mut() {
                     item.insert("kind".to_owned(), Value::from(item_kind));
-                    item.insert("apiVersion".to_owned(), map.get("apiVersion").cloned().unwrap_or_default());
+                    item.insert(
+                        "apiVersion".to_owned(),
+                        map.get("apiVersion").cloned().unwrap_or_default(),
+                    );
                 }
                 collect(&item, pointer, found)?;
             }
         }
         return Ok(());
     }
-    let group = map.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let group = map
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if kind == "Template" && (group == "v1" || group.starts_with("template.openshift.io/")) {
         let parameters = parameters(value);
-        for (index, object) in map.get("objects").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        for (index, object) in map
+            .get("objects")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
             let first = found.len();
             let mut filled = object.clone();
             let frozen = fill(&mut filled, &parameters);
@@ -292,7 +343,11 @@ fn collect(value: &Value, pointer: String, found: &mut Vec<(String, Object)>) ->
 
 /// The parameters of an OpenShift Template that have a value.
 fn parameters(template: &Value) -> Vec<(String, String)> {
-    let parameters = template.get("parameters").and_then(Value::as_array).into_iter().flatten();
+    let parameters = template
+        .get("parameters")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     parameters
         .filter_map(|parameter| {
             let name = parameter.get("name")?.as_str()?;
@@ -314,7 +369,8 @@ fn fill(value: &mut Value, parameters: &[(String, String)]) -> bool {
             for (name, with) in parameters {
                 let whole = format!("${{{{{name}}}}}");
                 if filled == whole {
-                    *value = serde_json::from_str(with).unwrap_or_else(|_| Value::from(with.as_str()));
+                    *value =
+                        serde_json::from_str(with).unwrap_or_else(|_| Value::from(with.as_str()));
                     return true;
                 }
                 filled = filled.replace(&format!("${{{name}}}"), with);
@@ -323,8 +379,19 @@ fn fill(value: &mut Value, parameters: &[(String, String)]) -> bool {
             true
         }
         // Every one is filled in; the count only asks whether there was any.
-        Value::Array(items) => items.iter_mut().filter_map(|item| fill(item, parameters).then_some(())).count() > 0,
-        Value::Object(map) => map.values_mut().filter_map(|item| fill(item, parameters).then_some(())).count() > 0,
+        Value::Array(items) => {
+            items
+                .iter_mut()
+                .filter_map(|item| fill(item, parameters).then_some(()))
+                .count()
+                > 0
+        }
+        Value::Object(map) => {
+            map.values_mut()
+                .filter_map(|item| fill(item, parameters).then_some(()))
+                .count()
+                > 0
+        }
         _ => false,
     }
 }
@@ -372,8 +439,17 @@ mod tests {
     #[test]
     fn what_is_no_object_is_said_to_be_none() {
         let error = |value: Value| collect(&value, String::new(), &mut Vec::new()).unwrap_err();
-        assert_eq!(error(json!([1])).1, "this is no Kubernetes object: it is not a map");
-        assert_eq!(error(json!({"a": 1})).1, "this is no Kubernetes object: it has no kind");
-        assert_eq!(error(json!({"kind": "List", "items": [{"a": 1}]})).0, "/items/0");
+        assert_eq!(
+            error(json!([1])).1,
+            "this is no Kubernetes object: it is not a map"
+        );
+        assert_eq!(
+            error(json!({"a": 1})).1,
+            "this is no Kubernetes object: it has no kind"
+        );
+        assert_eq!(
+            error(json!({"kind": "List", "items": [{"a": 1}]})).0,
+            "/items/0"
+        );
     }
 }

@@ -110,7 +110,11 @@ impl Listing {
             warn: report.count(Action::Warn),
             objects: report.objects,
         };
-        Self { findings, summary, exempted }
+        Self {
+            findings,
+            summary,
+            exempted,
+        }
     }
 }
 
@@ -119,7 +123,11 @@ fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
     let object = input.bundle.object(place.object)?;
     let is_secret = object.kind() == "Secret";
     // Bytes of a decoded file have no place of their own in base64.
-    let offset = place.span.as_ref().map(|span| span.start).filter(|_| !is_secret);
+    let offset = place
+        .span
+        .as_ref()
+        .map(|span| span.start)
+        .filter(|_| !is_secret);
     let (manifest, location) = input.locate(place.object, &place.pointer, offset)?;
     let excerpt = (!is_secret && finding.policy != "exposed-credentials")
         .then(|| mask::line(manifest.line(location.line)));

@@ -4,21 +4,31 @@
 pub const MASK: &str = "***";
 
 /// Words after which a line may hold a credential (`password: x`, `--pass x`, `token = x`): the rest is not shown.
-const TELLING: &[&str] =
-    &["pass", "auth", "token", "secret", "nkey", "seed", "jwt", "cred", "private", "api_key", "apikey", "bearer"];
+const TELLING: &[&str] = &[
+    "pass", "auth", "token", "secret", "nkey", "seed", "jwt", "cred", "private", "api_key",
+    "apikey", "bearer",
+];
 
 /// A line with credentials masked: what stands before the `@` of a URL, and everything after a telling word.
 pub fn line(line: &str) -> String {
     let line = userinfo(line);
     let lower = line.to_ascii_lowercase();
-    let Some(word) = TELLING.iter().filter_map(|word| lower.find(word)).min() else { return line };
+    let Some(word) = TELLING.iter().filter_map(|word| lower.find(word)).min() else {
+        return line;
+    };
     // The word itself is shown, up to what separates it from its value.
     let rest = lower.get(word..).unwrap_or_default();
     let end = rest
         .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '"' | '\'')))
         .map_or(line.len(), |end| word + end);
     match line.get(..end) {
-        Some(shown) if line.get(end..).is_some_and(|rest| rest.chars().any(char::is_alphanumeric) || rest.contains('{')) => format!("{shown} {MASK}"),
+        Some(shown)
+            if line.get(end..).is_some_and(|rest| {
+                rest.chars().any(char::is_alphanumeric) || rest.contains('{')
+            }) =>
+        {
+            format!("{shown} {MASK}")
+        }
         _ => line,
     }
 }
@@ -67,7 +77,10 @@ mod tests {
     #[test]
     fn the_rest_of_a_line_after_a_telling_word_is_masked() {
         assert_eq!(line("  password: hunter2 # old"), "  password ***");
-        assert_eq!(line("args: [\"--pass\", \"hunter2\"]"), "args: [\"--pass\" ***");
+        assert_eq!(
+            line("args: [\"--pass\", \"hunter2\"]"),
+            "args: [\"--pass\" ***"
+        );
         assert_eq!(line("  \"authorization\": {"), "  \"authorization\" ***");
         assert_eq!(line("    password:"), "    password:");
         assert_eq!(line("routes ["), "routes [");

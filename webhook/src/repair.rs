@@ -23,27 +23,45 @@ pub struct Outcome {
 pub fn repair(input: &mut Input, settings: &Settings) -> Outcome {
     let repaired = engine::repair(&input.bundle, settings);
     let unedited = write_back(input, &repaired.bundle);
-    Outcome { report: repaired.report, unedited }
+    Outcome {
+        report: repaired.report,
+        unedited,
+    }
 }
 
 /// Puts the changed objects back into the text they came from. Returns what could not be put back, for people.
 fn write_back(input: &mut Input, repaired: &Bundle) -> Vec<String> {
     let mut patches: BTreeMap<(usize, usize), Vec<PatchOperation>> = BTreeMap::new();
-    for (id, (before, after)) in input.bundle.objects().iter().zip(repaired.objects()).enumerate() {
+    for (id, (before, after)) in input
+        .bundle
+        .objects()
+        .iter()
+        .zip(repaired.objects())
+        .enumerate()
+    {
         if before.value == after.value {
             continue;
         }
-        let Some(standing) = input.places.get(id) else { continue };
+        let Some(standing) = input.places.get(id) else {
+            continue;
+        };
         let operations = patch(&before.value, &after.value, &standing.pointer).0;
-        patches.entry((standing.manifest, standing.document)).or_default().extend(operations);
+        patches
+            .entry((standing.manifest, standing.document))
+            .or_default()
+            .extend(operations);
     }
     let mut unedited = Vec::new();
     for ((manifest, document), operations) in patches {
-        let Some(manifest) = input.manifests.get_mut(manifest) else { continue };
+        let Some(manifest) = input.manifests.get_mut(manifest) else {
+            continue;
+        };
         if let Err(error) = manifest.patch(document, &Patch(operations)) {
-            unedited.push(format!("{}: a repair could not be written: {error}", manifest.name()));
+            unedited.push(format!(
+                "{}: a repair could not be written: {error}",
+                manifest.name()
+            ));
         }
     }
     unedited
 }
-

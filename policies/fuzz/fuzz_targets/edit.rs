@@ -87,6 +87,8 @@ fn check_local(text: &[u8], edits: &Edits) -> Vec<u8> {
 fuzz_target!(|input: Input<'_>| {
     let document = Document::parse(input.text);
     let before = document.read();
+    // What was wrong may stay so; and without an include that may define anything, a variable may turn out impossible.
+    let may_fail = before.error.is_some() || !before.unknown_includes.is_empty();
     let mut found = Vec::new();
     for (_, value) in before.root.iter() {
         places(value, &mut found);
@@ -100,7 +102,7 @@ fuzz_target!(|input: Input<'_>| {
     if let Ok(edits) = insert_key(&document, None, &input.key, &new) {
         let edited = check_local(input.text, &edits);
         let after = Document::parse(&edited).read();
-        assert!(after.error.is_none() || before.error.is_some());
+        assert!(after.error.is_none() || may_fail);
         if before.error.is_none() {
             assert_eq!(after.root.len(), before.root.len() + 1);
             let value = after.root.get(&input.key).expect("the key was inserted");
@@ -110,7 +112,7 @@ fuzz_target!(|input: Input<'_>| {
     if let Ok(edits) = remove_key(&document, None, &input.key) {
         let edited = check_local(input.text, &edits);
         let after = Document::parse(&edited).read();
-        assert!(after.error.is_none() || before.error.is_some());
+        assert!(after.error.is_none() || may_fail);
         assert!(after.root.get(&input.key).is_none());
     }
     let Some(place) = found.get(usize::from(input.place) % found.len().max(1)) else {
@@ -119,7 +121,7 @@ fuzz_target!(|input: Input<'_>| {
     let span = || place.span.clone();
     if let Ok(edits) = replace_value(&document, span(), &new) {
         let edited = check_local(input.text, &edits);
-        assert!(Document::parse(&edited).read().error.is_none());
+        assert!(Document::parse(&edited).read().error.is_none() || may_fail);
     }
     let inserted = insert_key(
         &document,

@@ -43,7 +43,10 @@ impl Home {
     /// The place to point at.
     pub fn place(&self) -> &Place {
         match self {
-            Self::List(_, place) | Self::Fixed(place) | Self::Cluster(_, place) | Self::Nowhere(place) => place,
+            Self::List(_, place)
+            | Self::Fixed(place)
+            | Self::Cluster(_, place)
+            | Self::Nowhere(place) => place,
         }
     }
 }
@@ -63,10 +66,16 @@ pub fn read(workload: &Workload<'_>) -> Routes {
         let whole = flag.span.clone();
         let place = workload.own_place(flag.pointer.clone());
         if flag.is_expanded_later() {
-            return Routes::Opaque { place, detail: "--routes is put together when the container starts".to_owned() };
+            return Routes::Opaque {
+                place,
+                detail: "--routes is put together when the container starts".to_owned(),
+            };
         }
         let entries: Vec<Entry> = words(&flag.value)
-            .map(|text| Entry { text: text.to_owned(), place: place.clone() })
+            .map(|text| Entry {
+                text: text.to_owned(),
+                place: place.clone(),
+            })
             .collect();
         let home = match whole {
             Some(span) => Home::List(
@@ -86,18 +95,24 @@ pub fn read(workload: &Workload<'_>) -> Routes {
     }
     let nowhere = workload.own_place(workload.container_pointer.clone());
     match &workload.configuration {
-        Configuration::None if workload.is_clustered() => {
-            Routes::Listed { home: Home::Nowhere(nowhere), entries: Vec::new() }
-        }
+        Configuration::None if workload.is_clustered() => Routes::Listed {
+            home: Home::Nowhere(nowhere),
+            entries: Vec::new(),
+        },
         Configuration::None => Routes::None,
-        Configuration::Unseen(why) => Routes::Opaque { place: nowhere, detail: why.clone() },
+        Configuration::Unseen(why) => Routes::Opaque {
+            place: nowhere,
+            detail: why.clone(),
+        },
         Configuration::Known { config, .. } => in_file(workload, config),
     }
 }
 
 /// The words of a comma list, as nats-server's `RoutesFromStr` splits it; empty ones name nothing.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
@@ -108,18 +123,23 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
             span: error.error.offset..error.error.offset,
             variable: false,
         };
-        let place = workload.source(&origin).map_or_else(nowhere, |source| Place {
-            object: source.object,
-            pointer: source.pointer.clone(),
-            span: Some(origin.span),
-            field: json::field(&source.pointer),
-        });
+        let place = workload
+            .source(&origin)
+            .map_or_else(nowhere, |source| Place {
+                object: source.object,
+                pointer: source.pointer.clone(),
+                span: Some(origin.span),
+                field: json::field(&source.pointer),
+            });
         let detail = format!("the server can't read the file: {}", error.error);
         return Routes::Opaque { place, detail };
     }
     let Some(cluster) = config.root.find(&["cluster"]) else {
         return if workload.is_clustered() {
-            Routes::Listed { home: Home::Nowhere(nowhere()), entries: Vec::new() }
+            Routes::Listed {
+                home: Home::Nowhere(nowhere()),
+                entries: Vec::new(),
+            }
         } else {
             Routes::None
         };
@@ -153,8 +173,14 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
         }
         let home = list(&cluster.origin, 0)
             .zip(workload.place(&cluster.origin, "cluster"))
-            .map_or_else(|| Home::Nowhere(nowhere()), |(list, place)| Home::Cluster(list, place));
-        return Routes::Listed { home, entries: Vec::new() };
+            .map_or_else(
+                || Home::Nowhere(nowhere()),
+                |(list, place)| Home::Cluster(list, place),
+            );
+        return Routes::Listed {
+            home,
+            entries: Vec::new(),
+        };
     };
     let path = "cluster.routes";
     if routes.origin.variable {
@@ -172,19 +198,29 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
         let Some(text) = value.as_str() else {
             return opaque(&value.origin, &path, "a route is not a string");
         };
-        let Some(place) = workload.place(&value.origin, &path) else { continue };
-        entries.push(Entry { text: text.to_owned(), place });
+        let Some(place) = workload.place(&value.origin, &path) else {
+            continue;
+        };
+        entries.push(Entry {
+            text: text.to_owned(),
+            place,
+        });
     }
     let home = list(&routes.origin, values.len())
         .zip(workload.place(&routes.origin, path))
-        .map_or_else(|| Home::Nowhere(nowhere()), |(list, place)| Home::List(list, place));
+        .map_or_else(
+            || Home::Nowhere(nowhere()),
+            |(list, place)| Home::List(list, place),
+        );
     Routes::Listed { home, entries }
 }
 
 /// Whether the file is filled in by something before the server reads it. Subject mappings have `{{wildcard(1)}}` in their
 /// quoted strings, so quotes count inside the `cluster` block only.
 fn is_template(workload: &Workload<'_>, origin: &conf::Origin) -> bool {
-    let Some(text) = workload.text(origin) else { return false };
+    let Some(text) = workload.text(origin) else {
+        return false;
+    };
     let has_marker = |text: &[u8]| text.windows(2).any(|pair| matches!(pair, b"{{" | b"${"));
     // Nearly every file has none, and looking is cheaper than reading.
     if !has_marker(text) {
@@ -196,5 +232,8 @@ fn is_template(workload: &Workload<'_>, origin: &conf::Origin) -> bool {
         matches!(kind, BareString | IncludePath | Key | Variable)
     };
     text.get(origin.span.clone()).is_some_and(conf::is_template)
-        || document.tokens().iter().any(|token| is_bare(token.kind()) && has_marker(document.bytes(token)))
+        || document
+            .tokens()
+            .iter()
+            .any(|token| is_bare(token.kind()) && has_marker(document.bytes(token)))
 }

@@ -98,7 +98,10 @@ impl<'a> Names<'a> {
         let domain = self.domain.to_ascii_lowercase();
         match labels.as_slice() {
             [name] => match self.ordinal(name) {
-                Some(ordinal) => Named::Pod { ordinal, form: Form::Bare },
+                Some(ordinal) => Named::Pod {
+                    ordinal,
+                    form: Form::Bare,
+                },
                 None => self.service_named(name),
             },
             [pod, service] if *service == self.service && self.ordinal(pod).is_some() => {
@@ -119,7 +122,9 @@ impl<'a> Names<'a> {
                     self.pod(pod, service, Form::Full)
                 } else {
                     match self.ordinal(pod) {
-                        Some(Some(ordinal)) if *service == self.service => Named::DistantPod(ordinal),
+                        Some(Some(ordinal)) if *service == self.service => {
+                            Named::DistantPod(ordinal)
+                        }
                         _ => Named::Foreign,
                     }
                 }
@@ -133,23 +138,38 @@ impl<'a> Names<'a> {
         if address.is_loopback() || address.is_unspecified() {
             return Some(Named::Loopback);
         }
-        let is_its_service = self.workload.bundle.of_kind("", "Service").any(|(_, service)| {
-            let spec = &service.value;
-            let listed = json::items(spec, &["spec", "clusterIPs"]).iter().filter_map(|ip| ip.as_str());
-            json::text(spec, &["spec", "clusterIP"])
-                .into_iter()
-                .chain(listed)
-                .any(|ip| ip.parse() == Ok(address))
-                && self.workload.is_selected_by(service)
-        });
-        Some(if is_its_service { Named::Service } else { Named::Foreign })
+        let is_its_service = self
+            .workload
+            .bundle
+            .of_kind("", "Service")
+            .any(|(_, service)| {
+                let spec = &service.value;
+                let listed = json::items(spec, &["spec", "clusterIPs"])
+                    .iter()
+                    .filter_map(|ip| ip.as_str());
+                json::text(spec, &["spec", "clusterIP"])
+                    .into_iter()
+                    .chain(listed)
+                    .any(|ip| ip.parse() == Ok(address))
+                    && self.workload.is_selected_by(service)
+            });
+        Some(if is_its_service {
+            Named::Service
+        } else {
+            Named::Foreign
+        })
     }
 
     /// The number behind the workload's name: `None` when the label is no pod's name at all, `Some(None)` when it
     /// looks like one that no pod can have.
-    #[expect(clippy::option_option, reason = "no pod's name, and a pod's name that no pod has, are two things")]
+    #[expect(
+        clippy::option_option,
+        reason = "no pod's name, and a pod's name that no pod has, are two things"
+    )]
     fn ordinal(&self, label: &str) -> Option<Option<u32>> {
-        let digits = label.strip_prefix(&self.workload.name().to_ascii_lowercase())?.strip_prefix('-')?;
+        let digits = label
+            .strip_prefix(&self.workload.name().to_ascii_lowercase())?
+            .strip_prefix('-')?;
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
@@ -160,17 +180,24 @@ impl<'a> Names<'a> {
     fn pod(&self, pod: &str, service: &str, form: Form) -> Named {
         match self.ordinal(pod) {
             Some(ordinal) if service == self.service => Named::Pod { ordinal, form },
-            Some(ordinal) => Named::Pod { ordinal, form: Form::Misplaced },
+            Some(ordinal) => Named::Pod {
+                ordinal,
+                form: Form::Misplaced,
+            },
             None => Named::Foreign,
         }
     }
 
     fn selects(&self, service: &str) -> bool {
-        self.lookup(service).found().is_some_and(|(_, service)| self.workload.is_selected_by(service))
+        self.lookup(service)
+            .found()
+            .is_some_and(|(_, service)| self.workload.is_selected_by(service))
     }
 
     fn lookup(&self, service: &str) -> Lookup<'a> {
-        self.workload.bundle.lookup("", "Service", self.workload.namespace, service)
+        self.workload
+            .bundle
+            .lookup("", "Service", self.workload.namespace, service)
     }
 
     fn service_named(&self, name: &str) -> Named {
@@ -224,7 +251,10 @@ mod tests {
     }
 
     fn pod(ordinal: u32, form: Form) -> Named {
-        Named::Pod { ordinal: Some(ordinal), form }
+        Named::Pod {
+            ordinal: Some(ordinal),
+            form,
+        }
     }
 
     #[test]
@@ -266,7 +296,10 @@ mod tests {
         ] {
             assert_eq!(read(&[host]), [Named::Service], "{host}");
         }
-        assert_eq!(read(&["localhost", "127.0.0.1", "::1", "0.0.0.0"]), [Named::Loopback; 4]);
+        assert_eq!(
+            read(&["localhost", "127.0.0.1", "::1", "0.0.0.0"]),
+            [Named::Loopback; 4]
+        );
     }
 
     #[test]
@@ -284,11 +317,23 @@ mod tests {
             "",
         ] {
             let named = read(&[host]);
-            assert!(matches!(named[0], Named::Foreign | Named::UnknownService), "{host}: {named:?}");
+            assert!(
+                matches!(named[0], Named::Foreign | Named::UnknownService),
+                "{host}: {named:?}"
+            );
         }
         assert_eq!(read(&["gone"]), [Named::UnknownService]);
-        assert_eq!(read(&["nats-1.nats-headless.messaging.svc.other.domain"]), [Named::DistantPod(1)]);
-        assert_eq!(read(&["nats-01"]), [Named::Pod { ordinal: None, form: Form::Bare }]);
+        assert_eq!(
+            read(&["nats-1.nats-headless.messaging.svc.other.domain"]),
+            [Named::DistantPod(1)]
+        );
+        assert_eq!(
+            read(&["nats-01"]),
+            [Named::Pod {
+                ordinal: None,
+                form: Form::Bare
+            }]
+        );
     }
 
     #[test]

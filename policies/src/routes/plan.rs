@@ -73,9 +73,16 @@ pub struct Plan {
 impl Plan {
     /// The edit that puts the decision's answer in the place of entry `index`.
     pub fn edit(&self, index: usize) -> Vec<Edit> {
-        let with = self.decisions.get(index).and_then(|decision| decision.with.clone());
+        let with = self
+            .decisions
+            .get(index)
+            .and_then(|decision| decision.with.clone());
         match (&self.home, with) {
-            (Home::List(list, _), Some(with)) => vec![Edit::Element { list: list.clone(), index, with }],
+            (Home::List(list, _), Some(with)) => vec![Edit::Element {
+                list: list.clone(),
+                index,
+                with,
+            }],
             _ => Vec::new(),
         }
     }
@@ -83,7 +90,10 @@ impl Plan {
     /// The edit that adds the missing pods.
     pub fn addition(&self) -> Vec<Edit> {
         match (&self.home, self.append.clone()) {
-            (Home::List(list, _), Some(with)) => vec![Edit::Append { list: list.clone(), with }],
+            (Home::List(list, _), Some(with)) => vec![Edit::Append {
+                list: list.clone(),
+                with,
+            }],
             (Home::Cluster(map, _), Some(with)) => vec![Edit::Insert {
                 object: map.object,
                 pointer: map.pointer.clone(),
@@ -101,7 +111,9 @@ pub fn plan(workload: &Workload<'_>, domain: &str) -> Option<Plan> {
     if workload.kind != Kind::StatefulSet {
         return None;
     }
-    let Routes::Listed { home, entries } = read(workload) else { return None };
+    let Routes::Listed { home, entries } = read(workload) else {
+        return None;
+    };
     Some(Planner::new(workload, domain).plan(home, entries))
 }
 
@@ -132,15 +144,18 @@ impl<'a> Planner<'a> {
     }
 
     fn plan(&self, home: Home, entries: Vec<Entry>) -> Plan {
-        let named: Vec<Named> =
-            entries.iter().map(|entry| self.names.read(Route::parse(&entry.text).host)).collect();
-        let keepers = self.keepers(&entries, &named);
-        let style = named
+        let named: Vec<Named> = entries
             .iter()
-            .find_map(|named| match named {
-                Named::Pod { ordinal: Some(_), form } if FORMS.contains(form) => Some(*form),
-                _ => None,
-            });
+            .map(|entry| self.names.read(Route::parse(&entry.text).host))
+            .collect();
+        let keepers = self.keepers(&entries, &named);
+        let style = named.iter().find_map(|named| match named {
+            Named::Pod {
+                ordinal: Some(_),
+                form,
+            } if FORMS.contains(form) => Some(*form),
+            _ => None,
+        });
         let listed: BTreeSet<u32> = named
             .iter()
             .filter_map(|named| match named {
@@ -149,14 +164,22 @@ impl<'a> Planner<'a> {
                 _ => None,
             })
             .collect();
-        let missing: Vec<u32> =
-            self.pods.iter().flatten().filter(|pod| !listed.contains(pod)).copied().collect();
+        let missing: Vec<u32> = self
+            .pods
+            .iter()
+            .flatten()
+            .filter(|pod| !listed.contains(pod))
+            .copied()
+            .collect();
         let mut unplaced = missing.clone();
         let mut decisions = Vec::with_capacity(entries.len());
         for (index, (entry, named)) in entries.into_iter().zip(&named).enumerate() {
             let route = Route::parse(&entry.text);
             let (fault, with) = match *named {
-                Named::Pod { ordinal: Some(pod), form } if self.has(pod) => {
+                Named::Pod {
+                    ordinal: Some(pod),
+                    form,
+                } if self.has(pod) => {
                     if keepers.get(&pod) == Some(&index) {
                         self.one_pod(&route, pod, form)
                     } else {
@@ -180,11 +203,25 @@ impl<'a> Planner<'a> {
             .iter()
             .any(|decision| matches!(decision.fault, Some(Fault::Service | Fault::UnknownService)));
         let is_alone = self.pods.as_ref().is_none_or(|pods| pods.len() < 2);
-        let left = if waits || is_alone { Vec::new() } else { missing };
+        let left = if waits || is_alone {
+            Vec::new()
+        } else {
+            missing
+        };
         let append = self.addition(&decisions, &left, style);
-        let missing = left.iter().map(|pod| format!("{}-{pod}", self.workload.name())).collect();
+        let missing = left
+            .iter()
+            .map(|pod| format!("{}-{pod}", self.workload.name()))
+            .collect();
         let (uncovered, certificate_seen) = self.uncovered(&decisions);
-        Plan { home, decisions, missing, append, uncovered, certificate_seen }
+        Plan {
+            home,
+            decisions,
+            missing,
+            append,
+            uncovered,
+            certificate_seen,
+        }
     }
 
     fn has(&self, pod: u32) -> bool {
@@ -196,8 +233,15 @@ impl<'a> Planner<'a> {
         let mut keepers = BTreeMap::new();
         for right in [true, false] {
             for (index, (entry, named)) in entries.iter().zip(named).enumerate() {
-                if let Named::Pod { ordinal: Some(pod), form } = *named {
-                    let is_right = self.one_pod(&Route::parse(&entry.text), pod, form).0.is_none();
+                if let Named::Pod {
+                    ordinal: Some(pod),
+                    form,
+                } = *named
+                {
+                    let is_right = self
+                        .one_pod(&Route::parse(&entry.text), pod, form)
+                        .0
+                        .is_none();
                     if is_right == right {
                         keepers.entry(pod).or_insert(index);
                     }
@@ -208,10 +252,19 @@ impl<'a> Planner<'a> {
     }
 
     /// Judges an entry that names one pod.
-    fn one_pod(&self, route: &Route<'_>, pod: u32, form: Form) -> (Option<Fault>, Option<Vec<String>>) {
-        let Some(port) = self.port.as_deref().or(route.port) else { return (Some(Fault::Port), None) };
+    fn one_pod(
+        &self,
+        route: &Route<'_>,
+        pod: u32,
+        form: Form,
+    ) -> (Option<Fault>, Option<Vec<String>>) {
+        let Some(port) = self.port.as_deref().or(route.port) else {
+            return (Some(Fault::Port), None);
+        };
         if form == Form::Bare {
-            let with = self.can_name_pods().then(|| vec![route.to(&self.best_host(pod), port)]);
+            let with = self
+                .can_name_pods()
+                .then(|| vec![route.to(&self.best_host(pod), port)]);
             return (Some(Fault::Service), with);
         }
         if form == Form::Full {
@@ -224,15 +277,24 @@ impl<'a> Planner<'a> {
             Verification::Off => true,
             Verification::On(certificate) => certificate.covers(&host),
         };
-        let resolves = !matches!(self.governing, Governing::Unnamed | Governing::NotHeadless(_));
-        (Some(Fault::Short), (is_covered && resolves).then(|| vec![route.to(&host, port)]))
+        let resolves = !matches!(
+            self.governing,
+            Governing::Unnamed | Governing::NotHeadless(_)
+        );
+        (
+            Some(Fault::Short),
+            (is_covered && resolves).then(|| vec![route.to(&host, port)]),
+        )
     }
 
     /// What a route to the Service becomes: one to each pod that has none.
     fn all_pods(&self, route: &Route<'_>, pods: &[u32]) -> Option<Vec<String>> {
         let port = self.port.as_deref().or(route.port)?;
-        (self.pods.is_some() && self.can_name_pods())
-            .then(|| pods.iter().map(|pod| route.to(&self.best_host(*pod), port)).collect())
+        (self.pods.is_some() && self.can_name_pods()).then(|| {
+            pods.iter()
+                .map(|pod| route.to(&self.best_host(*pod), port))
+                .collect()
+        })
     }
 
     /// Pods have names of their own only behind a headless Service; one that can't be seen may be none.
@@ -254,7 +316,12 @@ impl<'a> Planner<'a> {
     }
 
     /// Routes to the pods that have none, in the manner of their neighbours.
-    fn addition(&self, decisions: &[Decision], pods: &[u32], style: Option<Form>) -> Option<Vec<String>> {
+    fn addition(
+        &self,
+        decisions: &[Decision],
+        pods: &[u32],
+        style: Option<Form>,
+    ) -> Option<Vec<String>> {
         if pods.is_empty() || !(self.can_name_pods() || (style.is_some() && self.may_name_pods())) {
             return None;
         }
@@ -272,7 +339,11 @@ impl<'a> Planner<'a> {
         }
         let route = Route::parse(neighbour.map_or("nats://", |decision| &decision.entry.text));
         let port = self.port.as_deref().or(route.port)?;
-        Some(pods.iter().map(|pod| route.to(&self.neighbourly_host(*pod, style), port)).collect())
+        Some(
+            pods.iter()
+                .map(|pod| route.to(&self.neighbourly_host(*pod, style), port))
+                .collect(),
+        )
     }
 
     /// The full name; under TLS a form that is known to be good, or else the one the neighbours have.
@@ -287,7 +358,10 @@ impl<'a> Planner<'a> {
     }
 
     fn may_name_pods(&self) -> bool {
-        matches!(self.governing, Governing::Headless(_) | Governing::Unknown | Governing::Absent)
+        matches!(
+            self.governing,
+            Governing::Headless(_) | Governing::Unknown | Governing::Absent
+        )
     }
 
     fn asks_for_credentials(&self) -> bool {
@@ -303,7 +377,9 @@ impl<'a> Planner<'a> {
 
     /// What the certificate lacks for full names, where entries have, or should have, names of pods.
     fn uncovered(&self, decisions: &[Decision]) -> (Option<String>, bool) {
-        let Verification::On(certificate) = &self.verification else { return (None, true) };
+        let Verification::On(certificate) = &self.verification else {
+            return (None, true);
+        };
         let is_due = decisions.iter().any(|decision| {
             matches!(decision.fault, Some(Fault::Short))
                 || (decision.fault == Some(Fault::Service) && decision.with.is_some())
@@ -318,7 +394,10 @@ impl<'a> Planner<'a> {
 /// The port on which the server listens for routes.
 fn listen_port(workload: &Workload<'_>) -> Option<String> {
     if let Some(flag) = workload.command.last(&["cluster", "cluster_listen"]) {
-        return Route::parse(&flag.value).port.filter(|port| is_port(port)).map(str::to_owned);
+        return Route::parse(&flag.value)
+            .port
+            .filter(|port| is_port(port))
+            .map(str::to_owned);
     }
     let cluster = workload.cluster()?;
     let port = match (cluster.find(&["listen"]), cluster.find(&["port"])) {
@@ -339,10 +418,15 @@ fn is_port(port: &str) -> bool {
 /// Whether cluster TLS checks the names of hosts, and against what.
 /// nats-server verifies in both directions unless `insecure` is set (server/opts.go `GenTLSConfig`, server/route.go).
 fn verification(workload: &Workload<'_>) -> Verification {
-    let Some(tls) = workload.cluster().and_then(|cluster| cluster.find(&["tls"])) else {
+    let Some(tls) = workload
+        .cluster()
+        .and_then(|cluster| cluster.find(&["tls"]))
+    else {
         return Verification::Off;
     };
-    let Some(tls) = tls.as_map() else { return Verification::On(Certificate::Unseen) };
+    let Some(tls) = tls.as_map() else {
+        return Verification::On(Certificate::Unseen);
+    };
     if tls.find(&["insecure"]).and_then(conf::Value::as_bool) == Some(true) {
         return Verification::Off;
     }
@@ -351,10 +435,20 @@ fn verification(workload: &Workload<'_>) -> Verification {
 }
 
 /// Puts edits of one comma list into its text: `with[i]` stands for word `i` when it is there.
-pub(crate) fn edit_words(text: &str, with: &BTreeMap<usize, Vec<String>>, append: &[String]) -> String {
-    let words = crate::routes::list::words(text).enumerate().flat_map(|(index, word)| {
-        with.get(&index).cloned().unwrap_or_else(|| vec![word.to_owned()])
-    });
-    words.chain(append.iter().cloned()).collect::<Vec<_>>().join(",")
+pub(crate) fn edit_words(
+    text: &str,
+    with: &BTreeMap<usize, Vec<String>>,
+    append: &[String],
+) -> String {
+    let words = crate::routes::list::words(text)
+        .enumerate()
+        .flat_map(|(index, word)| {
+            with.get(&index)
+                .cloned()
+                .unwrap_or_else(|| vec![word.to_owned()])
+        });
+    words
+        .chain(append.iter().cloned())
+        .collect::<Vec<_>>()
+        .join(",")
 }
-

@@ -26,14 +26,22 @@ impl<'a> Route<'a> {
             Some((userinfo, address)) => (Some(userinfo), address),
             None => (None, authority),
         };
-        let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let (host, port) = match address
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+        {
             Some((host, rest)) => (host, rest.strip_prefix(':')),
             None => match address.rsplit_once(':') {
                 Some((host, port)) => (host, Some(port)),
                 None => (address, None),
             },
         };
-        Self { scheme, userinfo, host, port: port.filter(|port| !port.is_empty()) }
+        Self {
+            scheme,
+            userinfo,
+            host,
+            port: port.filter(|port| !port.is_empty()),
+        }
     }
 
     /// The same route to another host and port.
@@ -47,7 +55,10 @@ impl<'a> Route<'a> {
 
     /// The route as it may be shown: without credentials.
     pub fn shown(&self) -> String {
-        let scheme = self.scheme.map(|scheme| format!("{scheme}://")).unwrap_or_default();
+        let scheme = self
+            .scheme
+            .map(|scheme| format!("{scheme}://"))
+            .unwrap_or_default();
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         if self.host.contains(':') {
             format!("{scheme}[{}]{port}", self.host)
@@ -81,7 +92,10 @@ mod tests {
     #[test]
     fn a_bare_host_is_read_as_one() {
         let route = Route::parse("nats:6222");
-        assert_eq!((route.scheme, route.host, route.port), (None, "nats", Some("6222")));
+        assert_eq!(
+            (route.scheme, route.host, route.port),
+            (None, "nats", Some("6222"))
+        );
         assert_eq!(route.to("h", "1"), "nats://h:1");
         assert_eq!(Route::parse("nats://nats").port, None);
         assert_eq!(Route::parse("nats://nats:").port, None);

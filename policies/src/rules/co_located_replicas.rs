@@ -90,7 +90,9 @@ const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
-    let Some(replicas) = workload.replicas.filter(|replicas| *replicas > 1) else { return Vec::new() };
+    let Some(replicas) = workload.replicas.filter(|replicas| *replicas > 1) else {
+        return Vec::new();
+    };
     if workload.kind != Kind::StatefulSet || is_kept_apart(workload) {
         return Vec::new();
     }
@@ -99,7 +101,8 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let title = workload.title();
     let selector = json::get(&workload.object.value, &["spec", "selector"]);
     // A selector that misses the pods is refused by the apiserver; a term made of it would keep nothing apart.
-    let Some(selector) = selector.filter(|selector| matches_own_pods(workload, Some(selector))) else {
+    let Some(selector) = selector.filter(|selector| matches_own_pods(workload, Some(selector)))
+    else {
         return vec![finding(
             POLICY.id,
             place,
@@ -109,15 +112,21 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         )];
     };
     let term = json!({"labelSelector": selector, "topologyKey": HOSTNAME});
-    let nodes = workload.bundle.schedulable_nodes().filter(|nodes| *nodes < replicas);
+    let nodes = workload
+        .bundle
+        .schedulable_nodes()
+        .filter(|nodes| *nodes < replicas);
     let (key, term) = match nodes {
         None => (REQUIRED, term),
         Some(_) => (PREFERRED, json!({"weight": 100, "podAffinityTerm": term})),
     };
     let mut terms = json::items(workload.pod, &["affinity", "podAntiAffinity", key]).to_vec();
     terms.push(term);
-    let edit =
-        Edit::Set { object: workload.id, pointer: format!("{rules}/{key}"), value: Value::Array(terms) };
+    let edit = Edit::Set {
+        object: workload.id,
+        pointer: format!("{rules}/{key}"),
+        value: Value::Array(terms),
+    };
     let mut findings = vec![
         finding(
             POLICY.id,
@@ -146,18 +155,25 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 fn is_kept_apart(workload: &Workload<'_>) -> bool {
     let anti = |key: &str| json::items(workload.pod, &["affinity", "podAntiAffinity", key]).iter();
     let preferred = anti(PREFERRED).filter_map(|term| json::get(term, &["podAffinityTerm"]));
-    let spread = json::items(workload.pod, &["topologySpreadConstraints"]).iter().any(|constraint| {
-        json::text(constraint, &["topologyKey"]) == Some(HOSTNAME)
-            && json::text(constraint, &["whenUnsatisfiable"]) == Some("DoNotSchedule")
-            && matches_own_pods(workload, json::get(constraint, &["labelSelector"]))
-    });
-    spread || anti(REQUIRED).chain(preferred).any(|term| keeps_apart(workload, term))
+    let spread = json::items(workload.pod, &["topologySpreadConstraints"])
+        .iter()
+        .any(|constraint| {
+            json::text(constraint, &["topologyKey"]) == Some(HOSTNAME)
+                && json::text(constraint, &["whenUnsatisfiable"]) == Some("DoNotSchedule")
+                && matches_own_pods(workload, json::get(constraint, &["labelSelector"]))
+        });
+    spread
+        || anti(REQUIRED)
+            .chain(preferred)
+            .any(|term| keeps_apart(workload, term))
 }
 
 /// Whether an anti-affinity term speaks of the workload's own pods, in their own namespace, over nodes.
 fn keeps_apart(workload: &Workload<'_>, term: &Value) -> bool {
     let namespaces = json::items(term, &["namespaces"]);
-    let own_namespace = namespaces.iter().any(|namespace| namespace == workload.namespace)
+    let own_namespace = namespaces
+        .iter()
+        .any(|namespace| namespace == workload.namespace)
         || match json::get(term, &["namespaceSelector"]) {
             // The empty selector means every namespace; which ones another selects is not known here.
             Some(selector) => selector.as_object().is_some_and(serde_json::Map::is_empty),

@@ -74,13 +74,19 @@ pub const POLICY: Policy = Policy {
 };
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let State::On(jetstream) = &context.jetstream else { return Vec::new() };
+    let State::On(jetstream) = &context.jetstream else {
+        return Vec::new();
+    };
     if matches!(jetstream.file, Limit::Bytes(0, _)) {
         return Vec::new();
     }
-    let Some(directory) = jetstream.directory.path() else { return Vec::new() };
+    let Some(directory) = jetstream.directory.path() else {
+        return Vec::new();
+    };
     let backing = backing::of(context, &directory);
-    let Nature::Ephemeral(what) = backing.nature else { return Vec::new() };
+    let Nature::Ephemeral(what) = backing.nature else {
+        return Vec::new();
+    };
     let title = context.workload.title();
     let (place, detail, remedy) = if jetstream.directory == Directory::Default {
         let detail = format!("{title} has no store_dir, so the store is {directory} on {what}");
@@ -90,5 +96,11 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         let detail = format!("{directory} of {title} is on {what}");
         (backing.place, detail, "mount a volumeClaimTemplate there")
     };
-    vec![finding(POLICY.id, place, "JetStream's store goes with the pod", detail, remedy)]
+    vec![finding(
+        POLICY.id,
+        place,
+        "JetStream's store goes with the pod",
+        detail,
+        remedy,
+    )]
 }

@@ -84,7 +84,9 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 fn holds_credentials(flag: &Flag) -> bool {
     match flag.name.as_str() {
         "routes" | "cluster" | "cluster_listen" => words(&flag.value).any(|route| {
-            let password = Route::parse(route).userinfo.and_then(|userinfo| userinfo.split_once(':'));
+            let password = Route::parse(route)
+                .userinfo
+                .and_then(|userinfo| userinfo.split_once(':'));
             password.is_some_and(|(_, password)| !password.is_empty() && !is_filled_in(password))
         }),
         "pass" | "auth" => !flag.value.is_empty() && !is_filled_in(&flag.value),

@@ -93,7 +93,9 @@ const GHOST: &str = "a cluster route names a pod that does not exist";
 const REPEATED: &str = "two cluster routes name the same pod";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let Some(plan) = &context.plan else { return Vec::new() };
+    let Some(plan) = &context.plan else {
+        return Vec::new();
+    };
     let mut findings: Vec<Finding> = plan
         .decisions
         .iter()
@@ -114,11 +116,19 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         let remedy = match (&plan.append, edits.is_empty()) {
             (Some(routes), false) => format!(
                 "add {}",
-                routes.iter().map(|route| Route::parse(route).shown()).collect::<Vec<_>>().join(", ")
+                routes
+                    .iter()
+                    .map(|route| Route::parse(route).shown())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
             _ => "add a route to each pod, by its full name".to_owned(),
         };
-        let detail = format!("{} has none to {}", context.workload.title(), plan.missing.join(", "));
+        let detail = format!(
+            "{} has none to {}",
+            context.workload.title(),
+            plan.missing.join(", ")
+        );
         let place = plan.home.place().clone();
         findings.push(finding(POLICY.id, place, MISSING, detail, remedy).with_fix(edits));
     }

@@ -104,11 +104,16 @@ pub const POLICY: Policy = Policy {
     evaluate,
 };
 
-const REMEDY: &str = "put the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass";
+const REMEDY: &str =
+    "put the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let State::On(jetstream) = &context.jetstream else { return Vec::new() };
-    let Some(directory) = jetstream.directory.path() else { return Vec::new() };
+    let State::On(jetstream) = &context.jetstream else {
+        return Vec::new();
+    };
+    let Some(directory) = jetstream.directory.path() else {
+        return Vec::new();
+    };
     let backing = backing::of(context, &directory);
     let found = |reason, what: String, remedy: &str| {
         let volume = backing.volume.as_deref().unwrap_or_default();
@@ -117,7 +122,11 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     };
     match &backing.nature {
         Nature::NetworkFilesystem(what) => {
-            vec![found("JetStream's store lies on a network file system", what.clone(), REMEDY)]
+            vec![found(
+                "JetStream's store lies on a network file system",
+                what.clone(),
+                REMEDY,
+            )]
         }
         _ if backing.shared_by_replicas => vec![found(
             "the replicas share one ReadWriteMany volume for JetStream's store",

@@ -77,7 +77,9 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     if workload.kind != Kind::StatefulSet || !is_several {
         return Vec::new();
     }
-    let Routes::Opaque { place, detail } = read(workload) else { return Vec::new() };
+    let Routes::Opaque { place, detail } = read(workload) else {
+        return Vec::new();
+    };
     vec![finding(
         POLICY.id,
         place,

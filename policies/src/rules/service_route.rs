@@ -126,7 +126,9 @@ pub const POLICY: Policy = Policy {
 const REASON: &str = "a cluster route names a Service, an address or a bare host instead of a pod";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let Some(plan) = &context.plan else { return Vec::new() };
+    let Some(plan) = &context.plan else {
+        return Vec::new();
+    };
     let mut findings: Vec<Finding> = plan
         .decisions
         .iter()
@@ -144,7 +146,11 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                         format!("{route} leads to any pod of {}", context.workload.title()),
                         remedy(context, plan, index),
                     );
-                    let found = if is_open(context) { found.otherwise(Action::Warn) } else { found };
+                    let found = if is_open(context) {
+                        found.otherwise(Action::Warn)
+                    } else {
+                        found
+                    };
                     Some(found.with_fix(edits))
                 }
                 Some(Fault::UnknownService) => Some(
@@ -169,12 +175,19 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 fn is_open(context: &Context<'_>) -> bool {
     let governing = context.workload.governing();
     matches!(governing, Governing::Unknown | Governing::Absent)
-        || context.workload.replicas.is_none_or(|replicas| replicas == 0)
+        || context
+            .workload
+            .replicas
+            .is_none_or(|replicas| replicas == 0)
 }
 
 fn remedy(context: &Context<'_>, plan: &Plan, index: usize) -> String {
     let service = context.workload.service_name().unwrap_or_default();
-    if let Some(with) = plan.decisions.get(index).and_then(|decision| decision.with.as_ref()) {
+    if let Some(with) = plan
+        .decisions
+        .get(index)
+        .and_then(|decision| decision.with.as_ref())
+    {
         return match with.first() {
             Some(first) => format!("name each pod, as in {}", Route::parse(first).shown()),
             None => "remove it: each pod has a route of its own".to_owned(),
@@ -186,10 +199,15 @@ fn remedy(context: &Context<'_>, plan: &Plan, index: usize) -> String {
              spec.serviceName instead of {service}, and name each pod in the routes"
         ),
         Governing::Unnamed => {
-            "make a headless Service, name it in spec.serviceName, and name each pod in the routes".to_owned()
+            "make a headless Service, name it in spec.serviceName, and name each pod in the routes"
+                .to_owned()
         }
-        Governing::Unknown => format!("name each pod; pass Service {service} as well to have it repaired"),
-        Governing::Absent => format!("create the headless Service {service}, and name each pod in the routes"),
+        Governing::Unknown => {
+            format!("name each pod; pass Service {service} as well to have it repaired")
+        }
+        Governing::Absent => {
+            format!("create the headless Service {service}, and name each pod in the routes")
+        }
         Governing::Headless(_) => "name each pod by its full name".to_owned(),
     }
 }
@@ -207,7 +225,10 @@ fn unseen_certificate(context: &Context<'_>, plan: &Plan) -> Option<Finding> {
             POLICY.id,
             place,
             "the certificate of the cluster must cover the names of the pods",
-            format!("cluster TLS of {} checks them, and its certificate is not in the input", context.workload.title()),
+            format!(
+                "cluster TLS of {} checks them, and its certificate is not in the input",
+                context.workload.title()
+            ),
             format!("see that the certificate holds {name}"),
         )
         .otherwise(Action::Warn),

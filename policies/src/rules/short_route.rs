@@ -95,10 +95,13 @@ pub const POLICY: Policy = Policy {
 const SHORT: &str = "a cluster route names a pod by less than its full name";
 const PORT: &str = "a cluster route names no port, or one its server does not listen on";
 const UNCOVERED: &str = "the certificate of the cluster does not cover the full names of the pods";
-const UNSEEN: &str = "the certificate of the cluster is not known to cover the full names of the pods";
+const UNSEEN: &str =
+    "the certificate of the cluster is not known to cover the full names of the pods";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let Some(plan) = &context.plan else { return Vec::new() };
+    let Some(plan) = &context.plan else {
+        return Vec::new();
+    };
     let mut findings = Vec::new();
     for (index, decision) in plan.decisions.iter().enumerate() {
         let reason = match decision.fault {
@@ -108,17 +111,33 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         };
         let edits = plan.edit(index);
         let is_due = matches!(decision.fault, Some(Fault::Port))
-            || !matches!(context.workload.governing(), Governing::Unnamed | Governing::NotHeadless(_));
+            || !matches!(
+                context.workload.governing(),
+                Governing::Unnamed | Governing::NotHeadless(_)
+            );
         // What the certificate lacks is said once for the list; what the Service lacks, by unresolvable-peers.
         if (edits.is_empty() && plan.uncovered.is_some()) || !is_due {
             continue;
         }
-        let remedy = decision.with.as_ref().and_then(|with| with.first()).map_or_else(
-            || "name the pod by its full name, with the port its server listens on".to_owned(),
-            |route| format!("write {}", Route::parse(route).shown()),
-        );
+        let remedy = decision
+            .with
+            .as_ref()
+            .and_then(|with| with.first())
+            .map_or_else(
+                || "name the pod by its full name, with the port its server listens on".to_owned(),
+                |route| format!("write {}", Route::parse(route).shown()),
+            );
         let detail = Route::parse(&decision.entry.text).shown();
-        findings.push(finding(POLICY.id, decision.entry.place.clone(), reason, detail, remedy).with_fix(edits));
+        findings.push(
+            finding(
+                POLICY.id,
+                decision.entry.place.clone(),
+                reason,
+                detail,
+                remedy,
+            )
+            .with_fix(edits),
+        );
     }
     findings.extend(uncovered(context));
     findings
@@ -127,7 +146,10 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 fn uncovered(context: &Context<'_>) -> Option<Finding> {
     let plan = context.plan.as_ref()?;
     let name = plan.uncovered.as_ref()?;
-    let is_short = plan.decisions.iter().any(|decision| decision.fault == Some(Fault::Short));
+    let is_short = plan
+        .decisions
+        .iter()
+        .any(|decision| decision.fault == Some(Fault::Short));
     // A rewritten Service route under a certificate that nobody has seen is service-route's to speak of.
     if !plan.certificate_seen && !is_short {
         return None;
@@ -146,5 +168,11 @@ fn uncovered(context: &Context<'_>) -> Option<Finding> {
             format!("see that the certificate holds {name}, then name the pods in full"),
         )
     };
-    Some(finding(POLICY.id, plan.home.place().clone(), reason, detail, remedy))
+    Some(finding(
+        POLICY.id,
+        plan.home.place().clone(),
+        reason,
+        detail,
+        remedy,
+    ))
 }

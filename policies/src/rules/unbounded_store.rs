@@ -108,10 +108,18 @@ pub const POLICY: Policy = Policy {
 };
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let State::On(jetstream) = &context.jetstream else { return Vec::new() };
-    let memory = json::get(context.workload.container, &["resources", "limits", "memory"])
-        .and_then(json::quantity);
-    let claim = jetstream.directory.path().and_then(|path| backing::of(context, &path).request);
+    let State::On(jetstream) = &context.jetstream else {
+        return Vec::new();
+    };
+    let memory = json::get(
+        context.workload.container,
+        &["resources", "limits", "memory"],
+    )
+    .and_then(json::quantity);
+    let claim = jetstream
+        .directory
+        .path()
+        .and_then(|path| backing::of(context, &path).request);
     let memory = limit(
         context,
         &jetstream.memory,
@@ -123,7 +131,10 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         context,
         &jetstream.file,
         &jetstream.place,
-        ("max_file_store", "75% of the space that is free when it starts"),
+        (
+            "max_file_store",
+            "75% of the space that is free when it starts",
+        ),
         claim.map(|bytes| (bytes, "the claim")),
     );
     memory.into_iter().chain(file).collect()
@@ -137,7 +148,9 @@ fn limit(
     bound: Option<(i128, &str)>,
 ) -> Option<Finding> {
     let title = context.workload.title();
-    let below = bound.map_or_else(String::new, |(bytes, what)| format!(" of at most {bytes} bytes ({what})"));
+    let below = bound.map_or_else(String::new, |(bytes, what)| {
+        format!(" of at most {bytes} bytes ({what})")
+    });
     let (place, reason, detail, remedy) = match limit {
         Limit::Unset => (
             block.clone(),

@@ -102,7 +102,13 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let title = workload.title();
     let name = workload.service_name().unwrap_or_default();
     let own = |reason, detail: String, remedy: String| {
-        finding(POLICY.id, workload.own_place("/spec/serviceName"), reason, detail, remedy)
+        finding(
+            POLICY.id,
+            workload.own_place("/spec/serviceName"),
+            reason,
+            detail,
+            remedy,
+        )
     };
     let found = match workload.governing() {
         Governing::Unnamed => own(

@@ -64,8 +64,13 @@ pub fn of(context: &Context<'_>, directory: &str) -> Backing {
     // A claim template takes the place of a volume of the same name.
     if workload.kind == Kind::StatefulSet {
         let templates = json::items(&workload.object.value, &["spec", "volumeClaimTemplates"]);
-        let named = |template: &&Value| json::text(template, &["metadata", "name"]) == Some(mount.volume);
-        if let Some((index, template)) = templates.iter().enumerate().find(|(_, template)| named(template)) {
+        let named =
+            |template: &&Value| json::text(template, &["metadata", "name"]) == Some(mount.volume);
+        if let Some((index, template)) = templates
+            .iter()
+            .enumerate()
+            .find(|(_, template)| named(template))
+        {
             let pointer = format!("/spec/volumeClaimTemplates/{index}");
             let claims = reader.claims_of_template(mount.volume);
             return reader.claim(&pointer, mount.volume, template, &claims);
@@ -79,7 +84,10 @@ pub fn of(context: &Context<'_>, directory: &str) -> Backing {
             reader.volume(&pointer, mount.volume, volume, own_directory)
         }
         None => Backing {
-            place: workload.own_place(format!("{}/volumeMounts/{}", workload.container_pointer, mount.index)),
+            place: workload.own_place(format!(
+                "{}/volumeMounts/{}",
+                workload.container_pointer, mount.index
+            )),
             volume: Some(mount.volume.to_owned()),
             nature: Nature::Unknown,
             request: None,
@@ -104,7 +112,12 @@ impl Reader<'_> {
         };
         if let Some(claim) = json::text(volume, &["persistentVolumeClaim", "claimName"]) {
             let pointer = format!("{pointer}/persistentVolumeClaim");
-            return match self.workload.bundle.lookup("", "PersistentVolumeClaim", self.workload.namespace, claim) {
+            return match self.workload.bundle.lookup(
+                "",
+                "PersistentVolumeClaim",
+                self.workload.namespace,
+                claim,
+            ) {
                 Lookup::Found(_, object) => {
                     let mut backing = self.claim(&pointer, name, &object.value, &[object]);
                     backing.shared_by_replicas = !own_directory
@@ -114,7 +127,9 @@ impl Reader<'_> {
                 }
                 Lookup::Absent | Lookup::Unknown => {
                     let volumes = self.bound_volume(claim, None);
-                    let nature = volumes.map_or(Nature::Unknown, |volume| self.persistent_volume(volume, false));
+                    let nature = volumes.map_or(Nature::Unknown, |volume| {
+                        self.persistent_volume(volume, false)
+                    });
                     backing(pointer, nature)
                 }
             };
@@ -128,7 +143,10 @@ impl Reader<'_> {
             return backing;
         }
         let (key, nature) = self.source(volume, false, |source| format!("volume {name}, {source}"));
-        backing(key.map_or_else(|| pointer.to_owned(), |key| format!("{pointer}/{key}")), nature)
+        backing(
+            key.map_or_else(|| pointer.to_owned(), |key| format!("{pointer}/{key}")),
+            nature,
+        )
     }
 
     /// What a volume source says: the key that names it, of a pod's volume or a PersistentVolume's `spec`.
@@ -146,9 +164,22 @@ impl Reader<'_> {
             ("quobyte", "Quobyte"),
         ];
         const DURABLE: [&str; 16] = [
-            "hostPath", "local", "awsElasticBlockStore", "gcePersistentDisk", "azureDisk", "cinder", "rbd",
-            "iscsi", "fc", "vsphereVolume", "portworxVolume", "photonPersistentDisk", "scaleIO", "storageos",
-            "flocker", "image",
+            "hostPath",
+            "local",
+            "awsElasticBlockStore",
+            "gcePersistentDisk",
+            "azureDisk",
+            "cinder",
+            "rbd",
+            "iscsi",
+            "fc",
+            "vsphereVolume",
+            "portworxVolume",
+            "photonPersistentDisk",
+            "scaleIO",
+            "storageos",
+            "flocker",
+            "image",
         ];
         const EPHEMERAL: [(&str, &str); 6] = [
             ("emptyDir", "an emptyDir"),
@@ -160,11 +191,16 @@ impl Reader<'_> {
         ];
         for (key, title) in FILESYSTEMS {
             if json::get(source, &[key]).is_some() {
-                return (Some(key), Nature::NetworkFilesystem(format!("{title}: {}", how(key))));
+                return (
+                    Some(key),
+                    Nature::NetworkFilesystem(format!("{title}: {}", how(key))),
+                );
             }
         }
         for (key, attributes) in [("csi", "volumeAttributes"), ("flexVolume", "options")] {
-            let Some(value) = json::get(source, &[key]) else { continue };
+            let Some(value) = json::get(source, &[key]) else {
+                continue;
+            };
             let driver = json::text(value, &["driver"]).unwrap_or_default();
             let parameter = |name: &str| json::text(value, &[attributes, name]);
             let nature = self.driver(driver, shared, parameter, &how(&format!("driver {driver}")));
@@ -206,7 +242,10 @@ impl Reader<'_> {
     fn claim(&self, pointer: &str, volume: &str, claim: &Value, claims: &[&Object]) -> Backing {
         let shared = is_shared(claim);
         let bound = claims.iter().find_map(|claim| {
-            self.bound_volume(claim.name(), json::text(&claim.value, &["spec", "volumeName"]))
+            self.bound_volume(
+                claim.name(),
+                json::text(&claim.value, &["spec", "volumeName"]),
+            )
         });
         let bound = bound.or_else(|| {
             json::text(claim, &["spec", "volumeName"]).and_then(|name| self.volume_named(name))
@@ -219,7 +258,8 @@ impl Reader<'_> {
             place: self.workload.own_place(pointer),
             volume: Some(volume.to_owned()),
             nature,
-            request: json::get(claim, &["spec", "resources", "requests", "storage"]).and_then(json::quantity),
+            request: json::get(claim, &["spec", "resources", "requests", "storage"])
+                .and_then(json::quantity),
             shared_by_replicas: false,
         }
     }
@@ -229,21 +269,28 @@ impl Reader<'_> {
         let first = self.workload.first_ordinal;
         let prefix = format!("{template}-{}-", self.workload.name());
         let is_one = |name: &str| {
-            let number = name.strip_prefix(&prefix).and_then(|number| number.parse::<u32>().ok());
+            let number = name
+                .strip_prefix(&prefix)
+                .and_then(|number| number.parse::<u32>().ok());
             number.is_some_and(|number| number >= first)
         };
         self.workload
             .bundle
             .of_kind("", "PersistentVolumeClaim")
             .filter(|(_, claim)| {
-                is_one(claim.name()) && self.workload.bundle.namespace(claim) == Some(self.workload.namespace)
+                is_one(claim.name())
+                    && self.workload.bundle.namespace(claim) == Some(self.workload.namespace)
             })
             .map(|(_, claim)| claim)
             .collect()
     }
 
     fn volume_named(&self, name: &str) -> Option<&Object> {
-        self.workload.bundle.lookup("", "PersistentVolume", "", name).found().map(|(_, volume)| volume)
+        self.workload
+            .bundle
+            .lookup("", "PersistentVolume", "", name)
+            .found()
+            .map(|(_, volume)| volume)
     }
 
     /// The volume a claim is bound to, from either side.
@@ -263,9 +310,14 @@ impl Reader<'_> {
 
     fn persistent_volume(&self, volume: &Object, shared: bool) -> Nature {
         let how = |source: &str| format!("PersistentVolume {}, {source}", volume.name());
-        let Some(spec) = volume.value.get("spec") else { return Nature::Unknown };
+        let Some(spec) = volume.value.get("spec") else {
+            return Nature::Unknown;
+        };
         if let Some(option) = nfs_option(json::items(spec, &["mountOptions"])) {
-            return Nature::NetworkFilesystem(format!("NFS: {}", how(&format!("mount option {option}"))));
+            return Nature::NetworkFilesystem(format!(
+                "NFS: {}",
+                how(&format!("mount option {option}"))
+            ));
         }
         self.source(spec, shared || is_shared(&volume.value), how).1
     }
@@ -277,11 +329,19 @@ impl Reader<'_> {
         let class = match named {
             // The empty name asks for a volume that exists, of no class.
             Some("") => return Nature::Unknown,
-            Some(name) => self.workload.bundle.lookup("storage.k8s.io", "StorageClass", "", name).found(),
-            None => self.workload.bundle.of_kind("storage.k8s.io", "StorageClass").find(|(_, class)| {
-                let annotations = json::map(&class.value, &["metadata", "annotations"]);
-                is_default(annotations)
-            }),
+            Some(name) => self
+                .workload
+                .bundle
+                .lookup("storage.k8s.io", "StorageClass", "", name)
+                .found(),
+            None => self
+                .workload
+                .bundle
+                .of_kind("storage.k8s.io", "StorageClass")
+                .find(|(_, class)| {
+                    let annotations = json::map(&class.value, &["metadata", "annotations"]);
+                    is_default(annotations)
+                }),
         };
         let Some((_, class)) = class else {
             let name = named.unwrap_or_default();
@@ -317,11 +377,16 @@ fn nfs_option(options: &[Value]) -> Option<&str> {
 
 fn is_default(annotations: Option<&Map<String, Value>>) -> bool {
     DEFAULT_ANNOTATIONS.iter().any(|name| {
-        annotations.and_then(|annotations| annotations.get(*name)).and_then(Value::as_str) == Some("true")
+        annotations
+            .and_then(|annotations| annotations.get(*name))
+            .and_then(Value::as_str)
+            == Some("true")
     })
 }
 
 /// Whether a claim or volume can be written from many nodes.
 fn is_shared(value: &Value) -> bool {
-    json::items(value, &["spec", "accessModes"]).iter().any(|mode| mode == "ReadWriteMany")
+    json::items(value, &["spec", "accessModes"])
+        .iter()
+        .any(|mode| mode == "ReadWriteMany")
 }

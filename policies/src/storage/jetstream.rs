@@ -86,9 +86,13 @@ pub fn read(workload: &Workload<'_>) -> State {
     let block = values.find(&["jetstream"]);
     let by_file = match block.map(|value| &value.kind) {
         Some(conf::Kind::Bool(on)) => *on,
-        Some(conf::Kind::String(word)) => matches!(word.to_ascii_lowercase().as_str(), "enabled" | "enable"),
+        Some(conf::Kind::String(word)) => {
+            matches!(word.to_ascii_lowercase().as_str(), "enabled" | "enable")
+        }
         Some(conf::Kind::Map(map)) => {
-            map.find(&["enable", "enabled"]).and_then(conf::Value::as_bool) != Some(false)
+            map.find(&["enable", "enabled"])
+                .and_then(conf::Value::as_bool)
+                != Some(false)
         }
         Some(conf::Kind::Null) => return State::Unseen,
         None | Some(_) => false,
@@ -106,7 +110,9 @@ pub fn read(workload: &Workload<'_>) -> State {
         None => map
             .find(&["store_dir", "storedir", "store"])
             .or_else(|| values.find(&["store_dir", "storedir"]))
-            .map_or(Directory::Default, |value| value.as_str().map_or(Directory::Unseen, directory)),
+            .map_or(Directory::Default, |value| {
+                value.as_str().map_or(Directory::Unseen, directory)
+            }),
     };
     let limit = |names: &[&str], name: &str| match map.find(names) {
         None => Limit::Unset,
@@ -122,7 +128,10 @@ pub fn read(workload: &Workload<'_>) -> State {
         }
     };
     State::On(Box::new(JetStream {
-        memory: limit(&["max_memory_store", "max_mem_store", "max_mem"], "max_memory_store"),
+        memory: limit(
+            &["max_memory_store", "max_mem_store", "max_mem"],
+            "max_memory_store",
+        ),
         file: limit(&["max_file_store", "max_file"], "max_file_store"),
         place,
         directory,

@@ -8,8 +8,29 @@ use crate::json;
 
 /// Flags without a value (nats-server `ConfigureOptions`, server/opts.go). `-js x` is `-js` and an argument.
 const SWITCHES: &[&str] = &[
-    "D", "DV", "DVV", "T", "V", "VV", "debug", "h", "help", "help_tls", "jetstream", "js", "logtime",
-    "logtime_utc", "no_advertise", "s", "syslog", "t", "tls", "tlsverify", "trace", "v", "version",
+    "D",
+    "DV",
+    "DVV",
+    "T",
+    "V",
+    "VV",
+    "debug",
+    "h",
+    "help",
+    "help_tls",
+    "jetstream",
+    "js",
+    "logtime",
+    "logtime_utc",
+    "no_advertise",
+    "s",
+    "syslog",
+    "t",
+    "tls",
+    "tlsverify",
+    "trace",
+    "v",
+    "version",
 ];
 
 /// One flag with the text of its value and where that stands.
@@ -55,13 +76,23 @@ impl CommandLine {
             }
         }
         let has_command = !json::items(container, &["command"]).is_empty();
-        let mut line = Self { overrides_image: !words.is_empty(), ..Self::default() };
+        let mut line = Self {
+            overrides_image: !words.is_empty(),
+            ..Self::default()
+        };
         let direct = words
             .iter()
-            .map(|(word, at)| Word { text: word.clone(), pointer: at.clone(), in_place: true })
+            .map(|(word, at)| Word {
+                text: word.clone(),
+                pointer: at.clone(),
+                in_place: true,
+            })
             .collect::<Vec<_>>();
         // `tini -- nats-server …` and `nats-server …` (the entry point of the image runs its arguments).
-        if let Some(at) = direct.iter().position(|word| is_server(base_name(&word.text))) {
+        if let Some(at) = direct
+            .iter()
+            .position(|word| is_server(base_name(&word.text)))
+        {
             line.program = direct.get(at).map(|word| base_name(&word.text).to_owned());
             line.flags = flags(direct.get(at + 1..).unwrap_or_default());
             return line;
@@ -71,7 +102,10 @@ impl CommandLine {
                 continue;
             }
             let words = shell_words(script, at);
-            if let Some(at) = words.iter().position(|word| is_server(base_name(&word.text))) {
+            if let Some(at) = words
+                .iter()
+                .position(|word| is_server(base_name(&word.text)))
+            {
                 line.program = words.get(at).map(|word| base_name(&word.text).to_owned());
                 line.flags = flags(words.get(at + 1..).unwrap_or_default());
                 return line;
@@ -81,14 +115,21 @@ impl CommandLine {
             line.program = direct.first().map(|word| base_name(&word.text).to_owned());
             line.hidden = true;
         }
-        let arguments = if has_command { direct.get(1..) } else { direct.get(..) };
+        let arguments = if has_command {
+            direct.get(1..)
+        } else {
+            direct.get(..)
+        };
         line.flags = flags(arguments.unwrap_or_default());
         line
     }
 
     /// The last of these flags: it is the one that counts.
     pub fn last(&self, names: &[&str]) -> Option<&Flag> {
-        self.flags.iter().rev().find(|flag| names.contains(&flag.name.as_str()))
+        self.flags
+            .iter()
+            .rev()
+            .find(|flag| names.contains(&flag.name.as_str()))
     }
 
     /// Every flag, in order.
@@ -98,7 +139,8 @@ impl CommandLine {
 
     /// Whether a switch such as `-js` is on.
     pub fn is_on(&self, names: &[&str]) -> bool {
-        self.last(names).is_some_and(|flag| !matches!(flag.value.as_str(), "false" | "0" | "f" | "F"))
+        self.last(names)
+            .is_some_and(|flag| !matches!(flag.value.as_str(), "false" | "0" | "f" | "F"))
     }
 }
 
@@ -113,7 +155,11 @@ fn flags(words: &[Word]) -> Vec<Flag> {
     let mut flags = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let Some(name) = word.text.strip_prefix("--").or_else(|| word.text.strip_prefix('-')) else {
+        let Some(name) = word
+            .text
+            .strip_prefix("--")
+            .or_else(|| word.text.strip_prefix('-'))
+        else {
             break;
         };
         if name.is_empty() {
@@ -159,7 +205,11 @@ fn shell_words(script: &str, pointer: &str) -> Vec<Word> {
     let mut chars = script.chars().peekable();
     let mut end = |text: &mut Option<String>| {
         if let Some(text) = text.take() {
-            words.push(Word { text, pointer: pointer.to_owned(), in_place: false });
+            words.push(Word {
+                text,
+                pointer: pointer.to_owned(),
+                in_place: false,
+            });
         }
     };
     while let Some(c) = chars.next() {
@@ -168,7 +218,9 @@ fn shell_words(script: &str, pointer: &str) -> Vec<Word> {
                 Some('\n') | None => {}
                 Some(escaped) => text.get_or_insert_default().push(escaped),
             },
-            '\'' => text.get_or_insert_default().extend(chars.by_ref().take_while(|c| *c != '\'')),
+            '\'' => text
+                .get_or_insert_default()
+                .extend(chars.by_ref().take_while(|c| *c != '\'')),
             '"' => {
                 let word = text.get_or_insert_default();
                 while let Some(c) = chars.next() {
@@ -199,7 +251,9 @@ mod tests {
     use super::*;
 
     fn read(container: &Value) -> CommandLine {
-        CommandLine::read(container, "/spec/containers/0", |name| name == "nats-server")
+        CommandLine::read(container, "/spec/containers/0", |name| {
+            name == "nats-server"
+        })
     }
 
     #[test]
@@ -221,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_last_of_two_flags_counts_and_a_word_ends_them() {
-        let line = read(&json!({"command": ["nats-server", "-c", "a", "-c", "b", "stop", "-c", "c"]}));
+        let line =
+            read(&json!({"command": ["nats-server", "-c", "a", "-c", "b", "stop", "-c", "c"]}));
         assert_eq!(line.last(&["c"]).unwrap().value, "b");
     }
 

@@ -65,7 +65,11 @@ fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
         return Some(path.trim_start_matches('/'));
     }
     let rest = path.strip_prefix(base)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('/')
+    }
 }
 
 /// The mount that holds a cleaned path: the one with the longest `mountPath` that contains it, by whole segments.
@@ -76,7 +80,14 @@ pub fn mount_of<'a>(container: &'a Value, path: &str) -> Option<Mount<'a>> {
         .filter_map(|(index, value)| {
             let at = clean(json::text(value, &["mountPath"])?);
             below(path, &at)?;
-            Some((at.len(), Mount { value, index, volume: json::text(value, &["name"])? }))
+            Some((
+                at.len(),
+                Mount {
+                    value,
+                    index,
+                    volume: json::text(value, &["name"])?,
+                },
+            ))
         })
         .max_by_key(|(length, _)| *length)
         .map(|(_, mount)| mount)
@@ -85,7 +96,9 @@ pub fn mount_of<'a>(container: &'a Value, path: &str) -> Option<Mount<'a>> {
 /// Finds the file at a path of a container.
 pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, path: &str) -> Found {
     let path = clean(path);
-    let Some(mount) = mount_of(container, &path) else { return Found::Image };
+    let Some(mount) = mount_of(container, &path) else {
+        return Found::Image;
+    };
     if json::get(mount.value, &["subPathExpr"]).is_some() {
         return Found::RunTime(mount.volume.to_owned());
     }
@@ -97,9 +110,18 @@ pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, pa
     let volume = json::items(pod, &["volumes"])
         .iter()
         .find(|volume| json::text(volume, &["name"]) == Some(mount.volume));
-    let Some(volume) = volume else { return Found::RunTime(mount.volume.to_owned()) };
+    let Some(volume) = volume else {
+        return Found::RunTime(mount.volume.to_owned());
+    };
     if let Some(source) = json::get(volume, &["configMap"]) {
-        return in_source(bundle, namespace, "ConfigMap", json::text(source, &["name"]), source, inside);
+        return in_source(
+            bundle,
+            namespace,
+            "ConfigMap",
+            json::text(source, &["name"]),
+            source,
+            inside,
+        );
     }
     if let Some(source) = json::get(volume, &["secret"]) {
         let name = json::text(source, &["secretName"]);
@@ -112,9 +134,23 @@ pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, pa
     let mut found = None;
     for source in json::items(projected, &["sources"]) {
         let here = if let Some(source) = json::get(source, &["configMap"]) {
-            in_source(bundle, namespace, "ConfigMap", json::text(source, &["name"]), source, inside)
+            in_source(
+                bundle,
+                namespace,
+                "ConfigMap",
+                json::text(source, &["name"]),
+                source,
+                inside,
+            )
         } else if let Some(source) = json::get(source, &["secret"]) {
-            in_source(bundle, namespace, "Secret", json::text(source, &["name"]), source, inside)
+            in_source(
+                bundle,
+                namespace,
+                "Secret",
+                json::text(source, &["name"]),
+                source,
+                inside,
+            )
         } else {
             continue;
         };
@@ -139,19 +175,26 @@ fn in_source(
         inside
     } else {
         let item = items.iter().find(|item| {
-            json::text(item, &["path"]).map(clean).as_deref().map(|path| path.trim_start_matches('/'))
+            json::text(item, &["path"])
+                .map(clean)
+                .as_deref()
+                .map(|path| path.trim_start_matches('/'))
                 == Some(inside)
         });
         match item.and_then(|item| json::text(item, &["key"])) {
             Some(key) => key,
-            None => return Found::Missing(format!("{kind} {name} is not mounted with a file {inside}")),
+            None => {
+                return Found::Missing(format!("{kind} {name} is not mounted with a file {inside}"));
+            }
         }
     };
     match bundle.lookup("", kind, namespace, name) {
         Lookup::Unknown => Found::NotInBundle(kind, name.to_owned()),
         Lookup::Absent => Found::Missing(format!("{kind} {name} does not exist")),
-        Lookup::Found(object, value) => text_of(object, &value.value, key)
-            .map_or_else(|| Found::Missing(format!("{kind} {name} has no key {key}")), Found::Text),
+        Lookup::Found(object, value) => text_of(object, &value.value, key).map_or_else(
+            || Found::Missing(format!("{kind} {name} has no key {key}")),
+            Found::Text,
+        ),
     }
 }
 
@@ -163,11 +206,19 @@ pub fn text_of(object: ObjectId, value: &Value, key: &str) -> Option<Text> {
     let encoded = if is_secret { "data" } else { "binaryData" };
     if let Some(text) = json::text(value, &[plain, key]) {
         let pointer = json::join(&format!("/{plain}"), key);
-        return Some(Text { object, pointer, bytes: text.as_bytes().to_vec() });
+        return Some(Text {
+            object,
+            pointer,
+            bytes: text.as_bytes().to_vec(),
+        });
     }
     let text = json::text(value, &[encoded, key])?;
     let bytes = decode(text)?;
-    Some(Text { object, pointer: json::join(&format!("/{encoded}"), key), bytes })
+    Some(Text {
+        object,
+        pointer: json::join(&format!("/{encoded}"), key),
+        bytes,
+    })
 }
 
 /// Base64 as the apiserver takes it: standard alphabet, line breaks ignored.
@@ -216,14 +267,21 @@ mod tests {
     }
 
     fn text(object: ObjectId, pointer: &str, text: &str) -> Found {
-        Found::Text(Text { object, pointer: pointer.to_owned(), bytes: text.as_bytes().to_vec() })
+        Found::Text(Text {
+            object,
+            pointer: pointer.to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        })
     }
 
     #[test]
     fn a_file_of_a_config_map_is_found_by_its_key() {
         let volume = json!({"name": "c", "configMap": {"name": "nats"}});
         let mount = json!({"name": "c", "mountPath": "/etc/nats/"});
-        assert_eq!(look(&volume, &mount, "/etc//nats/./nats.conf"), text(0, "/data/nats.conf", "port: 4222"));
+        assert_eq!(
+            look(&volume, &mount, "/etc//nats/./nats.conf"),
+            text(0, "/data/nats.conf", "port: 4222")
+        );
         let missing = Found::Missing("ConfigMap nats has no key other.conf".to_owned());
         assert_eq!(look(&volume, &mount, "/etc/nats/other.conf"), missing);
         assert_eq!(look(&volume, &mount, "/etc/natsx/nats.conf"), Found::Image);
@@ -233,7 +291,10 @@ mod tests {
     fn a_sub_path_mounts_one_file() {
         let volume = json!({"name": "c", "configMap": {"name": "nats"}});
         let mount = json!({"name": "c", "mountPath": "/etc/my.conf", "subPath": "nats.conf"});
-        assert_eq!(look(&volume, &mount, "/etc/my.conf"), text(0, "/data/nats.conf", "port: 4222"));
+        assert_eq!(
+            look(&volume, &mount, "/etc/my.conf"),
+            text(0, "/data/nats.conf", "port: 4222")
+        );
     }
 
     #[test]
@@ -244,9 +305,18 @@ mod tests {
             {"secret": {"name": "elsewhere", "items": [{"key": "x", "path": "x.conf"}]}}
         ]}});
         let mount = json!({"name": "c", "mountPath": "/c"});
-        assert_eq!(look(&volume, &mount, "/c/main.conf"), text(0, "/data/nats.conf", "port: 4222"));
-        assert_eq!(look(&volume, &mount, "/c/auth.conf"), text(1, "/data/auth", "user: a"));
-        assert_eq!(look(&volume, &mount, "/c/x.conf"), Found::NotInBundle("Secret", "elsewhere".to_owned()));
+        assert_eq!(
+            look(&volume, &mount, "/c/main.conf"),
+            text(0, "/data/nats.conf", "port: 4222")
+        );
+        assert_eq!(
+            look(&volume, &mount, "/c/auth.conf"),
+            text(1, "/data/auth", "user: a")
+        );
+        assert_eq!(
+            look(&volume, &mount, "/c/x.conf"),
+            Found::NotInBundle("Secret", "elsewhere".to_owned())
+        );
     }
 
     #[test]
@@ -254,8 +324,16 @@ mod tests {
         let container = json!({"volumeMounts": [
             {"name": "a", "mountPath": "/data"}, {"name": "b", "mountPath": "/data/jetstream"}
         ]});
-        assert_eq!(mount_of(&container, "/data/jetstream/store").unwrap().volume, "b");
-        assert_eq!(mount_of(&container, "/data/jetstreams").unwrap().volume, "a");
+        assert_eq!(
+            mount_of(&container, "/data/jetstream/store")
+                .unwrap()
+                .volume,
+            "b"
+        );
+        assert_eq!(
+            mount_of(&container, "/data/jetstreams").unwrap().volume,
+            "a"
+        );
         assert!(mount_of(&container, "/dat").is_none());
     }
 

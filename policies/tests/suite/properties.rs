@@ -32,10 +32,20 @@ fn host() -> impl Strategy<Value = String> {
 }
 
 fn route() -> impl Strategy<Value = String> {
-    let scheme = prop_oneof![Just("nats://"), Just("nats-route://"), Just("tls://"), Just("")];
-    let user = prop_oneof![Just(""), Just("user:MARKED-password@"), Just("MARKED-token@")];
+    let scheme = prop_oneof![
+        Just("nats://"),
+        Just("nats-route://"),
+        Just("tls://"),
+        Just("")
+    ];
+    let user = prop_oneof![
+        Just(""),
+        Just("user:MARKED-password@"),
+        Just("MARKED-token@")
+    ];
     let port = prop_oneof![Just(":6222"), Just(":7000"), Just("")];
-    (scheme, user, host(), port).prop_map(|(scheme, user, host, port)| format!("{scheme}{user}{host}{port}"))
+    (scheme, user, host(), port)
+        .prop_map(|(scheme, user, host, port)| format!("{scheme}{user}{host}{port}"))
 }
 
 /// A list in one of the styles that files have.
@@ -46,7 +56,10 @@ fn list(routes: &[String], style: usize) -> String {
         1 => format!("[\n    {}\n  ]", quoted.join(",\n    ")),
         2 => format!("[\n    {}\n  ]", routes.join("\n    ")),
         3 => format!("[\n    {},\n\n  ]", routes.join(",")),
-        _ => format!("[ # {{ a comment\n\t{} # and one more\n]", quoted.join(" # nats://nats:6222\n\t")),
+        _ => format!(
+            "[ # {{ a comment\n\t{} # and one more\n]",
+            quoted.join(" # nats://nats:6222\n\t")
+        ),
     }
 }
 
@@ -71,10 +84,22 @@ fn cluster() -> impl Strategy<Value = Cluster> {
 }
 
 fn told(report: &Report) -> String {
-    format!("{:?}", report.findings.iter().map(|judged| {
-        let finding = &judged.finding;
-        (&finding.place.field, finding.reason, &finding.detail, &finding.remedy)
-    }).collect::<Vec<_>>())
+    format!(
+        "{:?}",
+        report
+            .findings
+            .iter()
+            .map(|judged| {
+                let finding = &judged.finding;
+                (
+                    &finding.place.field,
+                    finding.reason,
+                    &finding.detail,
+                    &finding.remedy,
+                )
+            })
+            .collect::<Vec<_>>()
+    )
 }
 
 proptest! {

@@ -34,7 +34,10 @@ fn generated(path: &str, text: &str) {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(Path::new(ROOT).join(path), text).unwrap();
     }
-    assert!(read(path) == text, "{path} is not current; write it with: UPDATE=1 cargo test -p natsguard-policies");
+    assert!(
+        read(path) == text,
+        "{path} is not current; write it with: UPDATE=1 cargo test -p natsguard-policies"
+    );
 }
 
 /// The fenced blocks of a page with this mark.
@@ -51,25 +54,52 @@ fn examples<'p>(page: &'p str, mark: &str) -> Vec<&'p str> {
 #[test]
 fn ids_are_unique_and_name_their_files() {
     for policy in POLICIES {
-        assert!(policy.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", policy.id);
+        assert!(
+            policy
+                .id
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+            "{}",
+            policy.id
+        );
         assert!(source(policy.id).contains(&format!("id: \"{}\"", policy.id)));
-        assert_eq!(POLICIES.iter().filter(|other| other.id == policy.id).count(), 1);
+        assert_eq!(
+            POLICIES
+                .iter()
+                .filter(|other| other.id == policy.id)
+                .count(),
+            1
+        );
     }
-    let files = fs::read_dir(Path::new(ROOT).join("src/rules")).unwrap().count();
-    assert_eq!(files, POLICIES.len(), "a file in src/rules is not in POLICIES");
+    let files = fs::read_dir(Path::new(ROOT).join("src/rules"))
+        .unwrap()
+        .count();
+    assert_eq!(
+        files,
+        POLICIES.len(),
+        "a file in src/rules is not in POLICIES"
+    );
 }
 
 #[test]
 fn titles_are_short_and_have_no_final_dot() {
     for policy in POLICIES {
-        assert!(policy.title.len() <= 60 && !policy.title.ends_with('.'), "{}", policy.title);
+        assert!(
+            policy.title.len() <= 60 && !policy.title.ends_with('.'),
+            "{}",
+            policy.title
+        );
     }
 }
 
 #[test]
 fn the_action_after_the_slash_is_one_that_needs_no_fix() {
     for policy in POLICIES {
-        assert!(matches!(policy.otherwise, Action::Warn | Action::Deny), "{}", policy.id);
+        assert!(
+            matches!(policy.otherwise, Action::Warn | Action::Deny),
+            "{}",
+            policy.id
+        );
     }
 }
 
@@ -77,11 +107,29 @@ fn the_action_after_the_slash_is_one_that_needs_no_fix() {
 fn pages_have_their_sections_and_are_current() {
     for policy in POLICIES {
         let text = page(&source(policy.id));
-        assert!(text.starts_with(&format!("# {}\n", policy.id)), "{}", policy.id);
-        for section in ["## Why", "## What is checked", "## Example", "## References"] {
-            assert!(text.contains(section), "{} has no section {section}", policy.id);
+        assert!(
+            text.starts_with(&format!("# {}\n", policy.id)),
+            "{}",
+            policy.id
+        );
+        for section in [
+            "## Why",
+            "## What is checked",
+            "## Example",
+            "## References",
+        ] {
+            assert!(
+                text.contains(section),
+                "{} has no section {section}",
+                policy.id
+            );
         }
-        assert_eq!(text.contains("## Repair"), policy.action == Action::Fix, "{}: ## Repair", policy.id);
+        assert_eq!(
+            text.contains("## Repair"),
+            policy.action == Action::Fix,
+            "{}: ## Repair",
+            policy.id
+        );
         generated(&format!("docs/{}.md", policy.id), &text);
         assert_eq!(policy.page, text, "{}", policy.id);
     }
@@ -92,21 +140,52 @@ fn examples_of_both_outcomes_are_true() {
     for policy in POLICIES {
         let text = page(&source(policy.id));
         let (faults, sounds) = (examples(&text, "fault"), examples(&text, "sound"));
-        assert!(!faults.is_empty() && !sounds.is_empty(), "{} needs an example of both outcomes", policy.id);
+        assert!(
+            !faults.is_empty() && !sounds.is_empty(),
+            "{} needs an example of both outcomes",
+            policy.id
+        );
         for example in faults {
             let (report, repaired) = check(&bundle(example), &Settings::default());
-            let found: Vec<_> =
-                report.findings.iter().filter(|judged| judged.finding.policy == policy.id).collect();
-            assert!(!found.is_empty(), "{}: no fault in its example: {:?}", policy.id, lines(&report));
+            let found: Vec<_> = report
+                .findings
+                .iter()
+                .filter(|judged| judged.finding.policy == policy.id)
+                .collect();
+            assert!(
+                !found.is_empty(),
+                "{}: no fault in its example: {:?}",
+                policy.id,
+                lines(&report)
+            );
             for judged in found {
-                assert_eq!(judged.action, policy.action, "{}: {:?}", policy.id, lines(&report));
+                assert_eq!(
+                    judged.action,
+                    policy.action,
+                    "{}: {:?}",
+                    policy.id,
+                    lines(&report)
+                );
             }
-            let left = repaired.report.findings.iter().any(|judged| judged.finding.policy == policy.id);
-            assert_eq!(left, policy.action != Action::Fix, "{}: {:?}", policy.id, lines(&repaired.report));
+            let left = repaired
+                .report
+                .findings
+                .iter()
+                .any(|judged| judged.finding.policy == policy.id);
+            assert_eq!(
+                left,
+                policy.action != Action::Fix,
+                "{}: {:?}",
+                policy.id,
+                lines(&repaired.report)
+            );
         }
         for example in sounds {
             let (report, _) = check(&bundle(example), &Settings::default());
-            let found = report.findings.iter().any(|judged| judged.finding.policy == policy.id);
+            let found = report
+                .findings
+                .iter()
+                .any(|judged| judged.finding.policy == policy.id);
             assert!(!found, "{}: {:?}", policy.id, lines(&report));
         }
     }
@@ -127,7 +206,10 @@ fn default_settings() -> String {
             (Action::Fix, otherwise) => format!("; {otherwise} where there is no safe repair"),
             _ => String::new(),
         };
-        text += &format!("  # {}{otherwise}.\n  {}:\n    action: {}\n", policy.title, policy.id, policy.action);
+        text += &format!(
+            "  # {}{otherwise}.\n  {}:\n    action: {}\n",
+            policy.title, policy.id, policy.action
+        );
         if policy.id == "network-filesystem" {
             text += "    # Drivers by name, before the built-in table: network-filesystem, network-block or local.\n\
                      \x20   # drivers:\n    #   example.org/files: network-filesystem\n";
@@ -150,7 +232,12 @@ fn every_policy_has_a_settings_entry_that_states_its_default() {
     let settings: Settings = serde_saphyr::from_str(&text).unwrap();
     settings.validate().unwrap();
     for policy in POLICIES {
-        assert_eq!(settings.policies[policy.id].action, Some(policy.action), "{}", policy.id);
+        assert_eq!(
+            settings.policies[policy.id].action,
+            Some(policy.action),
+            "{}",
+            policy.id
+        );
     }
 }
 
@@ -162,7 +249,10 @@ fn every_policy_has_a_row_in_the_readme() {
             (Action::Fix, otherwise) => format!("fix / {otherwise}"),
             (action, _) => action.to_string(),
         };
-        let row = format!("| [{0}](policies/docs/{0}.md) | {1} | {action} |", policy.id, policy.title);
+        let row = format!(
+            "| [{0}](policies/docs/{0}.md) | {1} | {action} |",
+            policy.id, policy.title
+        );
         assert!(readme.contains(&row), "README.md lacks the row\n{row}");
     }
 }

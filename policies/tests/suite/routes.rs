@@ -37,11 +37,19 @@ fn a_service_becomes_one_route_to_each_pod() {
 
 #[test]
 fn the_port_is_the_servers_not_the_services() {
-    let cluster = Cluster::with_routes(&["nats://nats-headless:7000", "nats://nats-0.nats-headless:7000"]);
+    let cluster = Cluster::with_routes(&[
+        "nats://nats-headless:7000",
+        "nats://nats-0.nats-headless:7000",
+    ]);
     assert_eq!(cluster.repaired_routes(), [full(1), full(2), full(0)]);
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:7000"]);
-    cluster.conf = cluster.conf.replace("port: 6222", "listen: \"0.0.0.0:6333\"");
-    assert_eq!(cluster.repaired_routes()[0], full(0).replace("6222", "6333"));
+    cluster.conf = cluster
+        .conf
+        .replace("port: 6222", "listen: \"0.0.0.0:6333\"");
+    assert_eq!(
+        cluster.repaired_routes()[0],
+        full(0).replace("6222", "6333")
+    );
 }
 
 #[test]
@@ -78,20 +86,45 @@ fn short_names_become_full_ones_in_place() {
 #[test]
 fn a_name_with_a_final_dot_is_a_full_name() {
     let route = "nats://nats-0.nats-headless.messaging.svc.cluster.local.:6222";
-    assert_eq!(repaired(&[route, &full(1), &full(2)]), [route.to_owned(), full(1), full(2)]);
+    assert_eq!(
+        repaired(&[route, &full(1), &full(2)]),
+        [route.to_owned(), full(1), full(2)]
+    );
 }
 
 #[test]
 fn each_pod_ends_up_in_the_list_exactly_once() {
-    assert_eq!(repaired(&[&full(0), &full(0), "nats://nats-0.nats-headless:6222", &full(7)]), all(3));
-    assert_eq!(repaired(&["nats://nats-headless:6222", "nats://nats:6222", &full(1)]), [full(0), full(2), full(1)]);
-    assert_eq!(repaired(&["nats://nats-01.nats-headless:6222", &full(0), &full(1), &full(2)]), all(3));
+    assert_eq!(
+        repaired(&[
+            &full(0),
+            &full(0),
+            "nats://nats-0.nats-headless:6222",
+            &full(7)
+        ]),
+        all(3)
+    );
+    assert_eq!(
+        repaired(&["nats://nats-headless:6222", "nats://nats:6222", &full(1)]),
+        [full(0), full(2), full(1)]
+    );
+    assert_eq!(
+        repaired(&[
+            "nats://nats-01.nats-headless:6222",
+            &full(0),
+            &full(1),
+            &full(2)
+        ]),
+        all(3)
+    );
 }
 
 #[test]
 fn a_pod_under_another_domain_counts_as_listed() {
     let distant = "nats://nats-1.nats-headless.messaging.svc.other.domain:6222";
-    assert_eq!(repaired(&[&full(0), distant]), [full(0), distant.to_owned(), full(2)]);
+    assert_eq!(
+        repaired(&[&full(0), distant]),
+        [full(0), distant.to_owned(), full(2)]
+    );
 }
 
 #[test]
@@ -103,8 +136,15 @@ fn pods_begin_at_the_first_ordinal() {
 
 #[test]
 fn a_list_that_is_not_there_is_made() {
-    for conf in ["cluster {\n  port: 6222\n}\n", "cluster: {port: 6222}\n", "cluster {\n  port: 6222\n  routes: []\n}\n"] {
-        let cluster = Cluster { conf: conf.to_owned(), ..Cluster::default() };
+    for conf in [
+        "cluster {\n  port: 6222\n}\n",
+        "cluster: {port: 6222}\n",
+        "cluster {\n  port: 6222\n  routes: []\n}\n",
+    ] {
+        let cluster = Cluster {
+            conf: conf.to_owned(),
+            ..Cluster::default()
+        };
         assert_eq!(cluster.repaired_routes(), all(3), "{conf}");
     }
 }
@@ -112,10 +152,15 @@ fn a_list_that_is_not_there_is_made() {
 #[test]
 fn routes_are_not_made_up_where_they_would_need_credentials() {
     let conf = "cluster {\n  port: 6222\n  authorization { user: a, password: b }\n}\n";
-    let cluster = Cluster { conf: conf.to_owned(), ..Cluster::default() };
+    let cluster = Cluster {
+        conf: conf.to_owned(),
+        ..Cluster::default()
+    };
     assert_eq!(
         cluster.findings(),
-        ["warn incomplete-routes data[\"nats.conf\"].cluster: StatefulSet messaging/nats has none to nats-0, nats-1, nats-2"]
+        [
+            "warn incomplete-routes data[\"nats.conf\"].cluster: StatefulSet messaging/nats has none to nats-0, nats-1, nats-2"
+        ]
     );
 }
 
@@ -135,7 +180,10 @@ fn a_single_server_has_one_route_at_most() {
 fn with_no_replicas_the_list_stays() {
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222", &full(4)]);
     cluster.replicas = 0;
-    assert_eq!(cluster.repaired_routes(), ["nats://nats-headless:6222".to_owned(), full(4)]);
+    assert_eq!(
+        cluster.repaired_routes(),
+        ["nats://nats-headless:6222".to_owned(), full(4)]
+    );
     assert_eq!(
         cluster.findings(),
         ["warn service-route data[\"nats.conf\"].cluster.routes[0]: \
@@ -145,7 +193,10 @@ fn with_no_replicas_the_list_stays() {
 
 #[test]
 fn pods_behind_a_service_with_an_address_have_no_names() {
-    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222", "nats://nats-0.nats-headless:6222"]);
+    let mut cluster = Cluster::with_routes(&[
+        "nats://nats-headless:6222",
+        "nats://nats-0.nats-headless:6222",
+    ]);
     cluster.service = "{clusterIP: 10.96.0.9, selector: {app: nats}}".to_owned();
     assert_eq!(
         cluster.findings(),
@@ -181,7 +232,9 @@ fn a_name_that_nothing_in_the_input_has_is_pointed_out() {
     let cluster = Cluster::with_routes(&[&full(0), &full(1), &full(2), "nats://gone:6222"]);
     assert_eq!(
         cluster.findings(),
-        ["warn service-route data[\"nats.conf\"].cluster.routes[3]: nats://gone:6222 names nothing that is in the input"]
+        [
+            "warn service-route data[\"nats.conf\"].cluster.routes[3]: nats://gone:6222 names nothing that is in the input"
+        ]
     );
 }
 
@@ -192,9 +245,14 @@ fn ready_peers_are_published() {
     let (report, repaired) = check(&cluster.bundle(), &Settings::default());
     assert_eq!(
         lines(&report),
-        ["fix unresolvable-peers spec.publishNotReadyAddresses: Service nats-headless of StatefulSet messaging/nats"]
+        [
+            "fix unresolvable-peers spec.publishNotReadyAddresses: Service nats-headless of StatefulSet messaging/nats"
+        ]
     );
-    assert_eq!(repaired.bundle.objects()[1].value["spec"]["publishNotReadyAddresses"], true);
+    assert_eq!(
+        repaired.bundle.objects()[1].value["spec"]["publishNotReadyAddresses"],
+        true
+    );
 }
 
 #[test]
@@ -205,15 +263,25 @@ fn gateways_leafnodes_and_streaming_are_not_touched() {
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
     cluster.conf += rest;
     let (_, repaired) = check(&cluster.bundle(), &Settings::default());
-    let text = repaired.bundle.objects()[0].value["data"]["nats.conf"].as_str().unwrap();
+    let text = repaired.bundle.objects()[0].value["data"]["nats.conf"]
+        .as_str()
+        .unwrap();
     assert!(text.ends_with(rest), "{text}");
 }
 
 #[test]
 fn what_can_not_be_read_is_said_to_be_opaque() {
-    let findings = |conf: &str| Cluster { conf: conf.to_owned(), ..Cluster::default() }.findings();
+    let findings = |conf: &str| {
+        Cluster {
+            conf: conf.to_owned(),
+            ..Cluster::default()
+        }
+        .findings()
+    };
     let opaque = |field: &str, why: &str| {
-        vec![format!("warn opaque-routes {field}: StatefulSet messaging/nats: {why}")]
+        vec![format!(
+            "warn opaque-routes {field}: StatefulSet messaging/nats: {why}"
+        )]
     };
     let routes = "data[\"nats.conf\"].cluster.routes";
     assert_eq!(
@@ -249,10 +317,17 @@ fn what_can_not_be_read_is_said_to_be_opaque() {
 #[test]
 fn a_file_that_is_too_odd_to_edit_is_reported_and_left() {
     // Found by fuzzing: the entry before the brace swallows what is put after it.
-    let conf = "{\n\"cluster\": {\n\"port\": 4222\n\" ,2 routes\": [\"a\"\n svc:6222s.crt\" ]\n }\n}";
-    let cluster = Cluster { conf: conf.to_owned(), ..Cluster::default() };
+    let conf =
+        "{\n\"cluster\": {\n\"port\": 4222\n\" ,2 routes\": [\"a\"\n svc:6222s.crt\" ]\n }\n}";
+    let cluster = Cluster {
+        conf: conf.to_owned(),
+        ..Cluster::default()
+    };
     let (report, repaired) = check(&cluster.bundle(), &Settings::default());
-    assert_eq!(report.count(Action::Fix) > 0, repaired.bundle.objects() != cluster.bundle().objects());
+    assert_eq!(
+        report.count(Action::Fix) > 0,
+        repaired.bundle.objects() != cluster.bundle().objects()
+    );
     let odd = "      affinity: everywhere\n";
     let text = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: nats}\nspec:\n  replicas: 3\n  \
                 selector: {matchLabels: {app: nats}}\n  template:\n    metadata: {labels: {app: nats}}\n    spec:\n"
@@ -261,7 +336,9 @@ fn a_file_that_is_too_odd_to_edit_is_reported_and_left() {
         + "      containers: [{image: nats, args: [-m, '8222']}]\n";
     assert_eq!(
         findings(&bundle(&text)),
-        ["warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: StatefulSet default/nats has 3 replicas"]
+        [
+            "warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: StatefulSet default/nats has 3 replicas"
+        ]
     );
 }
 
@@ -271,10 +348,15 @@ fn subject_mappings_are_no_template() {
     cluster.conf += "mappings { foo: \"bar.{{wildcard(1)}}\" } # {{ and ${ in a comment\n";
     assert_eq!(cluster.repaired_routes(), all(3));
     let template = cluster.conf.clone() + "debug_{{MODE}} = true\n";
-    let cluster = Cluster { conf: template, ..Cluster::default() };
+    let cluster = Cluster {
+        conf: template,
+        ..Cluster::default()
+    };
     assert_eq!(
         cluster.findings(),
-        ["warn opaque-routes data[\"nats.conf\"].cluster: StatefulSet messaging/nats: the file is a template"]
+        [
+            "warn opaque-routes data[\"nats.conf\"].cluster: StatefulSet messaging/nats: the file is a template"
+        ]
     );
 }
 
@@ -295,8 +377,18 @@ fn an_include_is_followed_and_its_routes_are_repaired_where_they_stand() {
         ["fix service-route data.part.cluster.routes[0]: \
           nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
     );
-    let text = repaired.bundle.objects()[3].value["data"]["part"].as_str().unwrap();
-    assert_eq!(text, format!("cluster {{ port: 6222, routes: [{}, {}, {}] }}\n", full(0), full(1), full(2)));
+    let text = repaired.bundle.objects()[3].value["data"]["part"]
+        .as_str()
+        .unwrap();
+    assert_eq!(
+        text,
+        format!(
+            "cluster {{ port: 6222, routes: [{}, {}, {}] }}\n",
+            full(0),
+            full(1),
+            full(2)
+        )
+    );
 
     cluster.more = cluster.more.replace("part:", "other:");
     assert!(
@@ -313,7 +405,8 @@ fn an_include_that_may_exist_does_not_stand_in_the_way() {
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
     cluster.conf += "include ./auth.conf\n";
     cluster.volumes = ", {name: auth, secret: {secretName: elsewhere}}".to_owned();
-    cluster.mounts = ", {name: auth, mountPath: /etc/nats/auth.conf, subPath: auth.conf}".to_owned();
+    cluster.mounts =
+        ", {name: auth, mountPath: /etc/nats/auth.conf, subPath: auth.conf}".to_owned();
     assert_eq!(cluster.repaired_routes(), all(3));
 }
 
@@ -362,16 +455,25 @@ fn flags_override_the_file_and_are_repaired() {
     };
     let args = |routes: &str| {
         let (_, repaired) = check(&bundle(routes), &Settings::default());
-        repaired.bundle.objects()[1].value["spec"]["template"]["spec"]["containers"][0]["args"].clone()
+        repaired.bundle.objects()[1].value["spec"]["template"]["spec"]["containers"][0]["args"]
+            .clone()
     };
     let name = |pod: u32| format!("nats://u:p@nats-{pod}.nats.default.svc.cluster.local:6222");
-    assert_eq!(args("\"-routes\", \"nats://u:p@nats:6222\"")[2], format!("{},{}", name(0), name(1)));
-    assert_eq!(args("\"--routes=nats://u:p@nats-1.nats:6222\"")[1], format!("--routes={},{}", name(1), name(0)));
+    assert_eq!(
+        args("\"-routes\", \"nats://u:p@nats:6222\"")[2],
+        format!("{},{}", name(0), name(1))
+    );
+    assert_eq!(
+        args("\"--routes=nats://u:p@nats-1.nats:6222\"")[1],
+        format!("--routes={},{}", name(1), name(0))
+    );
     let script = bundle("\"x\"");
     drop(script);
     assert!(
-        findings(&bundle("\"--routes=$(ROUTES)\"")).iter().any(|line| line
-            == "warn opaque-routes spec.template.spec.containers[0].args[1]: \
+        findings(&bundle("\"--routes=$(ROUTES)\""))
+            .iter()
+            .any(|line| line
+                == "warn opaque-routes spec.template.spec.containers[0].args[1]: \
                 StatefulSet default/nats: --routes is put together when the container starts")
     );
 }
@@ -380,9 +482,10 @@ fn flags_override_the_file_and_are_repaired() {
 fn tls(names: Option<&str>, routes: &[&str], insecure: bool) -> Cluster {
     let mut cluster = Cluster::with_routes(routes);
     let insecure = if insecure { "    insecure: true\n" } else { "" };
-    cluster.conf = cluster
-        .conf
-        .replace("  port: 6222\n", &format!("  port: 6222\n  tls {{\n    cert_file: /tls/tls.crt\n{insecure}  }}\n"));
+    cluster.conf = cluster.conf.replace(
+        "  port: 6222\n",
+        &format!("  port: 6222\n  tls {{\n    cert_file: /tls/tls.crt\n{insecure}  }}\n"),
+    );
     cluster.volumes = ", {name: tls, secret: {secretName: nats-tls}}".to_owned();
     cluster.mounts = ", {name: tls, mountPath: /tls}".to_owned();
     if let Some(names) = names {
@@ -396,12 +499,19 @@ fn tls(names: Option<&str>, routes: &[&str], insecure: bool) -> Cluster {
 
 #[test]
 fn under_tls_a_name_changes_only_to_one_that_the_certificate_covers() {
-    let short = ["nats://nats-0.nats-headless:6222", "nats://nats-1.nats-headless:6222", "nats://nats-2.nats-headless:6222"];
+    let short = [
+        "nats://nats-0.nats-headless:6222",
+        "nats://nats-1.nats-headless:6222",
+        "nats://nats-2.nats-headless:6222",
+    ];
     let wildcard = "'*.nats-headless.messaging.svc.cluster.local'";
     assert_eq!(tls(Some(wildcard), &short, false).repaired_routes(), all(3));
     assert_eq!(tls(None, &short, true).repaired_routes(), all(3));
     assert_eq!(tls(None, &short, false).repaired_routes(), short);
-    assert_eq!(tls(Some("'*.nats-headless'"), &short, false).repaired_routes(), short);
+    assert_eq!(
+        tls(Some("'*.nats-headless'"), &short, false).repaired_routes(),
+        short
+    );
     assert_eq!(
         tls(Some("'*.nats-headless'"), &short, false).findings(),
         ["warn short-route data[\"nats.conf\"].cluster.routes: \
@@ -409,20 +519,32 @@ fn under_tls_a_name_changes_only_to_one_that_the_certificate_covers() {
     );
     assert_eq!(
         tls(None, &short, false).findings(),
-        ["warn short-route data[\"nats.conf\"].cluster.routes: cluster TLS of StatefulSet messaging/nats checks them, \
-          and its certificate is not in the input"]
+        [
+            "warn short-route data[\"nats.conf\"].cluster.routes: cluster TLS of StatefulSet messaging/nats checks them, \
+          and its certificate is not in the input"
+        ]
     );
 }
 
 #[test]
 fn under_tls_a_service_becomes_the_longest_name_that_is_covered() {
     let service = ["nats://nats-headless:6222"];
-    let svc = tls(Some("'*.nats-headless', '*.nats-headless.messaging.svc'"), &service, false);
-    let expected: Vec<String> =
-        (0..3).map(|pod| format!("nats://nats-{pod}.nats-headless.messaging.svc:6222")).collect();
+    let svc = tls(
+        Some("'*.nats-headless', '*.nats-headless.messaging.svc'"),
+        &service,
+        false,
+    );
+    let expected: Vec<String> = (0..3)
+        .map(|pod| format!("nats://nats-{pod}.nats-headless.messaging.svc:6222"))
+        .collect();
     assert_eq!(svc.repaired_routes(), expected);
     let warning = svc.findings();
-    assert!(warning.iter().any(|line| line.ends_with("lacks *.nats-headless.messaging.svc.cluster.local")), "{warning:?}");
+    assert!(
+        warning
+            .iter()
+            .any(|line| line.ends_with("lacks *.nats-headless.messaging.svc.cluster.local")),
+        "{warning:?}"
+    );
     let unseen = tls(None, &service, false);
     assert_eq!(unseen.repaired_routes(), all(3));
     assert_eq!(unseen.findings().len(), 2);
@@ -431,23 +553,39 @@ fn under_tls_a_service_becomes_the_longest_name_that_is_covered() {
 #[test]
 fn under_tls_added_routes_look_like_their_neighbours() {
     let one = ["nats://nats-0.nats-headless:6222"];
-    let expected: Vec<String> = (0..3).map(|pod| format!("nats://nats-{pod}.nats-headless:6222")).collect();
+    let expected: Vec<String> = (0..3)
+        .map(|pod| format!("nats://nats-{pod}.nats-headless:6222"))
+        .collect();
     assert_eq!(tls(None, &one, false).repaired_routes(), expected);
 }
 
 #[test]
 fn another_cluster_domain_is_the_platforms_to_say() {
-    let settings = Settings { cluster_domain: "k8s.example.org".to_owned(), ..Settings::default() };
-    let (_, repaired) = check(&Cluster::with_routes(&["nats://nats-headless:6222"]).bundle(), &settings);
-    let text = repaired.bundle.objects()[0].value["data"]["nats.conf"].as_str().unwrap();
-    assert!(text.contains("nats://nats-0.nats-headless.messaging.svc.k8s.example.org:6222"), "{text}");
+    let settings = Settings {
+        cluster_domain: "k8s.example.org".to_owned(),
+        ..Settings::default()
+    };
+    let (_, repaired) = check(
+        &Cluster::with_routes(&["nats://nats-headless:6222"]).bundle(),
+        &settings,
+    );
+    let text = repaired.bundle.objects()[0].value["data"]["nats.conf"]
+        .as_str()
+        .unwrap();
+    assert!(
+        text.contains("nats://nats-0.nats-headless.messaging.svc.k8s.example.org:6222"),
+        "{text}"
+    );
 }
 
 #[test]
 fn the_settings_decide_what_is_done() {
     let bundle = Cluster::with_routes(&["nats://nats-headless:6222"]).bundle();
     for (action, expected) in [(Action::Deny, 1), (Action::Warn, 1), (Action::Off, 0)] {
-        let settings = Settings { action: Some(action), ..Settings::default() };
+        let settings = Settings {
+            action: Some(action),
+            ..Settings::default()
+        };
         let (report, repaired) = check(&bundle, &settings);
         assert_eq!(report.findings.len(), expected);
         assert_eq!(report.count(action), expected);
@@ -457,7 +595,10 @@ fn the_settings_decide_what_is_done() {
 
 #[test]
 fn what_several_files_shape_is_reported_and_not_edited() {
-    let mut objects = Cluster::with_routes(&["nats://nats-headless:6222"]).bundle().objects().to_vec();
+    let mut objects = Cluster::with_routes(&["nats://nats-headless:6222"])
+        .bundle()
+        .objects()
+        .to_vec();
     objects[0].frozen = Some("a test");
     let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
     assert_eq!(

@@ -10,8 +10,11 @@ fn on_volume(volume: &str, more: &str) -> Vec<String> {
     let cluster = Cluster {
         replicas: 1,
         conf: "jetstream { store_dir: /data/js, max_mem: 1Gi, max_file: 1Gi }".to_owned(),
-        volumes: format!(", {{name: store, {volume}}}, {{name: logs, nfs: {{server: a, path: /}}}}"),
-        mounts: ", {name: store, mountPath: /data}, {name: logs, mountPath: /data/jslogs}".to_owned(),
+        volumes: format!(
+            ", {{name: store, {volume}}}, {{name: logs, nfs: {{server: a, path: /}}}}"
+        ),
+        mounts: ", {name: store, mountPath: /data}, {name: logs, mountPath: /data/jslogs}"
+            .to_owned(),
         more: more.to_owned(),
         ..Cluster::default()
     };
@@ -32,7 +35,11 @@ fn on_claim(spec: &str, more: &str) -> Vec<String> {
 }
 
 fn only(policy: &str, lines: &[String]) -> Vec<String> {
-    lines.iter().filter(|line| line.contains(policy)).cloned().collect()
+    lines
+        .iter()
+        .filter(|line| line.contains(policy))
+        .cloned()
+        .collect()
 }
 
 fn inline(field: &str, what: &str) -> Vec<String> {
@@ -48,14 +55,25 @@ fn claimed(what: &str) -> Vec<String> {
 }
 
 fn class(name: &str, rest: &str) -> String {
-    format!("apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: {name}}}\n{rest}\n")
+    format!(
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: {name}}}\n{rest}\n"
+    )
 }
 
 #[test]
 fn inline_network_file_systems_are_refused() {
-    assert_eq!(on_volume("nfs: {server: a, path: /}", ""), inline("nfs", "NFS: volume store, nfs"));
-    assert_eq!(on_volume("glusterfs: {endpoints: a, path: b}", ""), inline("glusterfs", "GlusterFS: volume store, glusterfs"));
-    assert_eq!(on_volume("cephfs: {monitors: [a]}", ""), inline("cephfs", "CephFS: volume store, cephfs"));
+    assert_eq!(
+        on_volume("nfs: {server: a, path: /}", ""),
+        inline("nfs", "NFS: volume store, nfs")
+    );
+    assert_eq!(
+        on_volume("glusterfs: {endpoints: a, path: b}", ""),
+        inline("glusterfs", "GlusterFS: volume store, glusterfs")
+    );
+    assert_eq!(
+        on_volume("cephfs: {monitors: [a]}", ""),
+        inline("cephfs", "CephFS: volume store, cephfs")
+    );
     assert_eq!(
         on_volume("azureFile: {secretName: a, shareName: b}", ""),
         inline("azureFile", "Azure Files (SMB): volume store, azureFile")
@@ -89,18 +107,30 @@ fn a_claim_template_is_followed_to_its_class() {
     let nfs = class("shared", "provisioner: nfs.csi.k8s.io");
     let through = claimed("NFS: StorageClass shared, provisioner nfs.csi.k8s.io");
     assert_eq!(on_claim("{storageClassName: shared}", &nfs), through);
-    assert_eq!(on_claim("{storageClassName: shared}", &class("shared", "provisioner: ebs.csi.aws.com")), Vec::<String>::new());
+    assert_eq!(
+        on_claim(
+            "{storageClassName: shared}",
+            &class("shared", "provisioner: ebs.csi.aws.com")
+        ),
+        Vec::<String>::new()
+    );
     assert_eq!(
         on_claim(
             "{storageClassName: odd}",
-            &class("odd", "provisioner: example.org/own\nmountOptions: [hard, nfsvers=4.1]")
+            &class(
+                "odd",
+                "provisioner: example.org/own\nmountOptions: [hard, nfsvers=4.1]"
+            )
         ),
         claimed("NFS: StorageClass odd, provisioner example.org/own, mount option nfsvers=4.1")
     );
     assert_eq!(
         on_claim(
             "{storageClassName: nas}",
-            &class("nas", "provisioner: csi.trident.netapp.io\nparameters: {backendType: ontap-nas}")
+            &class(
+                "nas",
+                "provisioner: csi.trident.netapp.io\nparameters: {backendType: ontap-nas}"
+            )
         ),
         claimed("NFS on ONTAP: StorageClass nas, provisioner csi.trident.netapp.io")
     );
@@ -114,8 +144,14 @@ fn the_default_class_is_meant_where_none_is_named() {
     );
     let through = claimed("Amazon EFS (NFS): StorageClass d, provisioner efs.csi.aws.com");
     assert_eq!(on_claim("{}", &default), through);
-    assert_eq!(on_claim("{storageClassName: ''}", &default), Vec::<String>::new());
-    assert_eq!(on_claim("{storageClassName: other}", &default), Vec::<String>::new());
+    assert_eq!(
+        on_claim("{storageClassName: ''}", &default),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        on_claim("{storageClassName: other}", &default),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -141,17 +177,31 @@ fn a_claim_is_followed_to_its_volume() {
     let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: store-nats-0, namespace: messaging}\n\
                  spec: {volumeName: pv-7}\n---\n";
     let volume = |source: &str| {
-        format!("{claim}apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv-7}}\nspec: {source}\n")
+        format!(
+            "{claim}apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv-7}}\nspec: {source}\n"
+        )
     };
-    assert_eq!(on_claim("{}", &volume("{nfs: {server: a, path: /}}")), claimed("NFS: PersistentVolume pv-7, nfs"));
     assert_eq!(
-        on_claim("{}", &volume("{csi: {driver: rook-ceph.cephfs.csi.ceph.com}}")),
+        on_claim("{}", &volume("{nfs: {server: a, path: /}}")),
+        claimed("NFS: PersistentVolume pv-7, nfs")
+    );
+    assert_eq!(
+        on_claim(
+            "{}",
+            &volume("{csi: {driver: rook-ceph.cephfs.csi.ceph.com}}")
+        ),
         claimed("CephFS: PersistentVolume pv-7, driver rook-ceph.cephfs.csi.ceph.com")
     );
-    assert_eq!(on_claim("{}", &volume("{local: {path: /disk}}")), Vec::<String>::new());
+    assert_eq!(
+        on_claim("{}", &volume("{local: {path: /disk}}")),
+        Vec::<String>::new()
+    );
     let reference = "{claimRef: {name: own, namespace: messaging}, nfs: {server: a, path: /}}";
     assert_eq!(
-        on_volume("persistentVolumeClaim: {claimName: own}", &volume(reference)),
+        on_volume(
+            "persistentVolumeClaim: {claimName: own}",
+            &volume(reference)
+        ),
         inline("persistentVolumeClaim", "NFS: PersistentVolume pv-7, nfs")
     );
 }
@@ -163,7 +213,10 @@ fn a_generic_ephemeral_volume_is_followed_to_its_class() {
             "ephemeral: {volumeClaimTemplate: {spec: {storageClassName: shared}}}",
             &class("shared", "provisioner: nfs.csi.k8s.io")
         ),
-        inline("ephemeral", "NFS: StorageClass shared, provisioner nfs.csi.k8s.io")
+        inline(
+            "ephemeral",
+            "NFS: StorageClass shared, provisioner nfs.csi.k8s.io"
+        )
     );
 }
 
@@ -181,19 +234,30 @@ fn a_shared_claim_of_several_replicas_is_refused() {
     };
     assert_eq!(
         only("network-filesystem", &cluster(3).findings()),
-        inline("persistentVolumeClaim", "each server needs a directory of its own")
+        inline(
+            "persistentVolumeClaim",
+            "each server needs a directory of its own"
+        )
     );
-    assert_eq!(only("network-filesystem", &cluster(1).findings()), Vec::<String>::new());
+    assert_eq!(
+        only("network-filesystem", &cluster(1).findings()),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn a_class_that_can_not_be_seen_is_not_guessed() {
-    assert_eq!(on_claim("{storageClassName: fast}", ""), Vec::<String>::new());
+    assert_eq!(
+        on_claim("{storageClassName: fast}", ""),
+        Vec::<String>::new()
+    );
     assert_eq!(
         on_claim("{storageClassName: azurefile-csi}", ""),
-        ["warn network-filesystem spec.volumeClaimTemplates[0]: volume store of StatefulSet messaging/nats: \
+        [
+            "warn network-filesystem spec.volumeClaimTemplates[0]: volume store of StatefulSet messaging/nats: \
           StorageClass azurefile-csi is not in the input; the one that platforms ship by this name is provisioned by \
-          file.csi.azure.com"]
+          file.csi.azure.com"
+        ]
     );
 }
 
@@ -211,11 +275,17 @@ fn the_platform_can_add_drivers() {
             mounts: ", {name: store, mountPath: /data}".to_owned(),
             ..Cluster::default()
         };
-        only("network-filesystem", &lines(&check(&cluster.bundle(), &settings).0))
+        only(
+            "network-filesystem",
+            &lines(&check(&cluster.bundle(), &settings).0),
+        )
     };
     assert_eq!(
         with("example.org/own"),
-        inline("csi", "a network file system: volume store, driver example.org/own")
+        inline(
+            "csi",
+            "a network file system: volume store, driver example.org/own"
+        )
     );
     assert_eq!(with("nfs.csi.k8s.io"), Vec::<String>::new());
 }
@@ -258,7 +328,11 @@ fn limits_are_read_as_the_server_reads_them() {
              bytes, the claim 10737418240"
         )]
     };
-    let file = |size: &str| store(&format!("jetstream {{ store_dir: /data, max_mem: 1Gi, max_file: {size} }}"));
+    let file = |size: &str| {
+        store(&format!(
+            "jetstream {{ store_dir: /data, max_mem: 1Gi, max_file: {size} }}"
+        ))
+    };
     assert_eq!(file("10Gi"), Vec::<String>::new());
     assert_eq!(file("11G"), too_large("max_file_store", "11000000000"));
     assert_eq!(file("10G"), Vec::<String>::new());
@@ -285,17 +359,27 @@ fn a_store_that_goes_with_the_pod_is_pointed_out() {
     let limits = "max_mem: 1Gi, max_file: 1Gi";
     assert_eq!(
         store(&format!("jetstream {{ {limits} }}")),
-        ["warn ephemeral-store data[\"nats.conf\"].jetstream: StatefulSet messaging/nats has no store_dir, \
-          so the store is /tmp/nats/jetstream on the container's own file system"]
+        [
+            "warn ephemeral-store data[\"nats.conf\"].jetstream: StatefulSet messaging/nats has no store_dir, \
+          so the store is /tmp/nats/jetstream on the container's own file system"
+        ]
     );
     assert_eq!(
         store(&format!("jetstream {{ store_dir: /var/data, {limits} }}")),
-        ["warn ephemeral-store spec.template.spec.containers[0]: /var/data/jetstream of StatefulSet messaging/nats is on \
-          the container's own file system"]
+        [
+            "warn ephemeral-store spec.template.spec.containers[0]: /var/data/jetstream of StatefulSet messaging/nats is on \
+          the container's own file system"
+        ]
     );
-    assert_eq!(store("jetstream { store_dir: /var/data, max_mem: 1Gi, max_file: 0 }"), Vec::<String>::new());
+    assert_eq!(
+        store("jetstream { store_dir: /var/data, max_mem: 1Gi, max_file: 0 }"),
+        Vec::<String>::new()
+    );
     assert_eq!(store("jetstream: disabled"), Vec::<String>::new());
-    assert_eq!(store(&format!("store_dir: /data\njetstream {{ {limits} }}")), Vec::<String>::new());
+    assert_eq!(
+        store(&format!("store_dir: /data\njetstream {{ {limits} }}")),
+        Vec::<String>::new()
+    );
 }
 
 fn set(spec: &str) -> String {
@@ -336,7 +420,10 @@ fn a_rule_counts_only_when_it_keeps_these_pods_apart() {
     assert!(fine(&term(own, "")));
     assert!(fine(&term(own, ", namespaces: [default]")));
     assert!(fine(&term(own, ", namespaceSelector: {}")));
-    assert!(fine(&term("{matchExpressions: [{key: app, operator: In, values: [nats]}]}", "")));
+    assert!(fine(&term(
+        "{matchExpressions: [{key: app, operator: In, values: [nats]}]}",
+        ""
+    )));
     assert!(!fine(&term("{matchLabels: {app: other}}", "")));
     assert!(!fine(&term(own, ", namespaces: [other]")));
     let spread = |how: &str| {
@@ -363,13 +450,18 @@ fn fewer_nodes_than_replicas_make_a_preference() {
         ]
     );
     let rules = &repaired.bundle.objects()[0].value["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
-    assert_eq!(rules["preferredDuringSchedulingIgnoredDuringExecution"][0]["weight"], 100);
+    assert_eq!(
+        rules["preferredDuringSchedulingIgnoredDuringExecution"][0]["weight"],
+        100
+    );
 }
 
 #[test]
 fn credentials_in_arguments_are_pointed_out_and_not_told() {
     let with = |args: &str| {
-        let text = set("").replace("[-m, '8222']", args).replace("replicas: 3", "replicas: 1");
+        let text = set("")
+            .replace("[-m, '8222']", args)
+            .replace("replicas: 3", "replicas: 1");
         only("exposed-credentials", &findings(&bundle(&text)))
     };
     assert_eq!(
@@ -379,7 +471,11 @@ fn credentials_in_arguments_are_pointed_out_and_not_told() {
             "warn exposed-credentials spec.template.spec.containers[0].args[2]: --pass of StatefulSet default/nats",
         ]
     );
-    for args in ["['--routes=nats://user@b:6222']", "['--cluster=nats://$(U):$(P)@a:6222', --pass, $(P)]", "[--user, a]"] {
+    for args in [
+        "['--routes=nats://user@b:6222']",
+        "['--cluster=nats://$(U):$(P)@a:6222', --pass, $(P)]",
+        "[--user, a]",
+    ] {
         assert_eq!(with(args), Vec::<String>::new(), "{args}");
     }
 }
@@ -396,13 +492,16 @@ fn odd_input_has_an_answer() {
         "spec: {replicas: 1e9, template: {spec: {volumes: {}, containers: [{image: nats, command: [nats-server, -c, /x]}]}}}",
         "spec: {replicas: 4000000000, template: {spec: {containers: [{image: nats, args: [--cluster, 'nats://a:1']}]}}}",
     ] {
-        let text = format!("apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\n{spec}\n");
+        let text =
+            format!("apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\n{spec}\n");
         check(&bundle(&text), &Settings::default());
     }
     let no_selector = set("").replace("  selector: {matchLabels: {app: nats}}\n", "");
     assert_eq!(
         findings(&bundle(&no_selector)),
-        ["warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: \
-          StatefulSet default/nats has no selector that matches its pods"]
+        [
+            "warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: \
+          StatefulSet default/nats has no selector that matches its pods"
+        ]
     );
 }

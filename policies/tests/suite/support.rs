@@ -11,7 +11,10 @@ use serde_json::Value;
 /// The objects of a YAML stream.
 pub fn objects(yaml: &str) -> Vec<Value> {
     let values: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
-    values.into_iter().filter(|value| !value.is_null()).collect()
+    values
+        .into_iter()
+        .filter(|value| !value.is_null())
+        .collect()
 }
 
 /// The objects of a YAML stream as a bundle.
@@ -31,7 +34,10 @@ pub fn lines(report: &Report) -> Vec<String> {
         .iter()
         .map(|judged| {
             let finding = &judged.finding;
-            format!("{} {} {}: {}", judged.action, finding.policy, finding.place.field, finding.detail)
+            format!(
+                "{} {} {}: {}",
+                judged.action, finding.policy, finding.place.field, finding.detail
+            )
         })
         .collect()
 }
@@ -42,10 +48,20 @@ pub fn lines(report: &Report) -> Vec<String> {
 pub fn check(bundle: &Bundle, settings: &Settings) -> (Report, Repaired) {
     let report = evaluate(bundle, settings);
     let repaired = repair(bundle, settings);
-    assert_eq!(repaired.report.count(Action::Fix), 0, "{:?}", lines(&repaired.report));
+    assert_eq!(
+        repaired.report.count(Action::Fix),
+        0,
+        "{:?}",
+        lines(&repaired.report)
+    );
     let again = repair(&repaired.bundle, settings);
     assert_eq!(again.bundle.objects(), repaired.bundle.objects());
-    for (id, (before, after)) in bundle.objects().iter().zip(repaired.bundle.objects()).enumerate() {
+    for (id, (before, after)) in bundle
+        .objects()
+        .iter()
+        .zip(repaired.bundle.objects())
+        .enumerate()
+    {
         let patch = patch(&before.value, &after.value, "");
         let mut patched = before.value.clone();
         json_patch::patch(&mut patched, &patch).unwrap();
@@ -54,7 +70,10 @@ pub fn check(bundle: &Bundle, settings: &Settings) -> (Report, Repaired) {
             let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
             judged.action == Action::Fix && edits.clone().any(|edit| edit.target().0 == id)
         });
-        assert!(is_named || patch.0.is_empty(), "object {id} was changed without a finding");
+        assert!(
+            is_named || patch.0.is_empty(),
+            "object {id} was changed without a finding"
+        );
         if !patch.0.is_empty() {
             keeps_its_type(&before.value, &after.value);
         }
@@ -62,7 +81,11 @@ pub fn check(bundle: &Bundle, settings: &Settings) -> (Report, Repaired) {
             let before = before.value["data"][key].as_str().unwrap();
             let text = text.as_str().unwrap();
             if text != before && after.kind() == "ConfigMap" {
-                assert_eq!(conf::Document::parse(text.as_bytes()).error(), None, "{text}");
+                assert_eq!(
+                    conf::Document::parse(text.as_bytes()).error(),
+                    None,
+                    "{text}"
+                );
             }
         }
     }
@@ -104,7 +127,8 @@ impl Default for Cluster {
         Self {
             replicas: 3,
             conf: String::new(),
-            service: "{clusterIP: None, publishNotReadyAddresses: true, selector: {app: nats}}".to_owned(),
+            service: "{clusterIP: None, publishNotReadyAddresses: true, selector: {app: nats}}"
+                .to_owned(),
             more: String::new(),
             volumes: String::new(),
             mounts: String::new(),
@@ -116,14 +140,32 @@ impl Default for Cluster {
 impl Cluster {
     /// A cluster with these routes, one a line of an array.
     pub fn with_routes(routes: &[&str]) -> Self {
-        let lines: String = routes.iter().map(|route| format!("    {route}\n")).collect();
-        Self { conf: format!("cluster {{\n  port: 6222\n  routes = [\n{lines}  ]\n}}\n"), ..Self::default() }
+        let lines: String = routes
+            .iter()
+            .map(|route| format!("    {route}\n"))
+            .collect();
+        Self {
+            conf: format!("cluster {{\n  port: 6222\n  routes = [\n{lines}  ]\n}}\n"),
+            ..Self::default()
+        }
     }
 
     /// The objects.
     pub fn bundle(&self) -> Bundle {
-        let Self { replicas, service, more, volumes, mounts, spec, .. } = self;
-        let conf: String = self.conf.lines().map(|line| format!("    {line}\n")).collect();
+        let Self {
+            replicas,
+            service,
+            more,
+            volumes,
+            mounts,
+            spec,
+            ..
+        } = self;
+        let conf: String = self
+            .conf
+            .lines()
+            .map(|line| format!("    {line}\n"))
+            .collect();
         let service = if service.is_empty() {
             String::new()
         } else {
@@ -171,10 +213,19 @@ spec:
     /// The routes after repair.
     pub fn repaired_routes(&self) -> Vec<String> {
         let (_, repaired) = check(&self.bundle(), &Settings::default());
-        let text = repaired.bundle.objects()[0].value["data"]["nats.conf"].as_str().unwrap().to_owned();
+        let text = repaired.bundle.objects()[0].value["data"]["nats.conf"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let config = conf::read(text.as_bytes(), &mut |_, _| conf::Included::Unknown);
         let cluster = config.root.find(&["cluster"]).unwrap().as_map().unwrap();
-        let routes = cluster.find(&["routes"]).map(|routes| routes.as_array().unwrap()).unwrap_or_default();
-        routes.iter().map(|route| route.as_str().unwrap().to_owned()).collect()
+        let routes = cluster
+            .find(&["routes"])
+            .map(|routes| routes.as_array().unwrap())
+            .unwrap_or_default();
+        routes
+            .iter()
+            .map(|route| route.as_str().unwrap().to_owned())
+            .collect()
     }
 }

@@ -40,5 +40,9 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
         return Ok(UNUSABLE);
     }
     let worst = report.worst().unwrap_or(Action::Off);
-    Ok(if worst >= args.fail_on.action() { DENIED } else { SUCCESS })
+    Ok(if worst >= args.fail_on.action() {
+        DENIED
+    } else {
+        SUCCESS
+    })
 }

@@ -16,7 +16,10 @@ pub(super) fn run(args: &Conf) -> io::Result<u8> {
     for path in &args.paths {
         let (name, text) = if path.as_os_str() == "-" {
             let mut text = Vec::new();
-            (STDIN.to_owned(), io::stdin().lock().read_to_end(&mut text).map(|_| text))
+            (
+                STDIN.to_owned(),
+                io::stdin().lock().read_to_end(&mut text).map(|_| text),
+            )
         } else {
             (path.display().to_string(), fs::read(path))
         };
@@ -35,7 +38,10 @@ pub(super) fn run(args: &Conf) -> io::Result<u8> {
 fn values(name: &str, path: &Path, text: &[u8]) -> Value {
     let mut paths: Vec<PathBuf> = vec![path.to_owned()];
     let config = read(text, &mut |include, from| {
-        let directory = paths.get(from).and_then(|path| path.parent()).unwrap_or(Path::new(""));
+        let directory = paths
+            .get(from)
+            .and_then(|path| path.parent())
+            .unwrap_or(Path::new(""));
         // nats-server joins even an absolute path to the directory of the including file.
         let path = directory.join(include.trim_start_matches('/'));
         match fs::read(&path) {
@@ -48,7 +54,11 @@ fn values(name: &str, path: &Path, text: &[u8]) -> Value {
     });
     if let Some(error) = &config.error {
         let message = match paths.get(error.file).filter(|_| error.file > 0) {
-            Some(path) => format!("in the included file {}: {}", path.display(), error.error.message),
+            Some(path) => format!(
+                "in the included file {}: {}",
+                path.display(),
+                error.error.message
+            ),
             None => error.error.message.clone(),
         };
         return failure(name, error.error.line, error.error.column, &message);

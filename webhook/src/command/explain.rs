@@ -15,7 +15,9 @@ pub(super) fn run(args: &Explain) -> io::Result<u8> {
         return Ok(SUCCESS);
     };
     let Some(policy) = find(id) else {
-        complain(&format!("there is no policy {id}; `natsguard explain` lists them"));
+        complain(&format!(
+            "there is no policy {id}; `natsguard explain` lists them"
+        ));
         return Ok(UNUSABLE);
     };
     print(policy.page.as_bytes())?;
@@ -23,7 +25,11 @@ pub(super) fn run(args: &Explain) -> io::Result<u8> {
 }
 
 fn list() -> String {
-    let width = POLICIES.iter().map(|policy| policy.id.len()).max().unwrap_or_default();
+    let width = POLICIES
+        .iter()
+        .map(|policy| policy.id.len())
+        .max()
+        .unwrap_or_default();
     POLICIES.iter().fold(String::new(), |mut list, policy| {
         let action = match (policy.action, policy.otherwise) {
             (Action::Fix, otherwise) => format!("fix/{otherwise}"),

@@ -23,20 +23,30 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         }
     };
     if args.in_place && args.paths.iter().any(|path| path.as_os_str() == "-") {
-        complain("standard input can't be written in place; leave --in-place out to print what was repaired");
+        complain(
+            "standard input can't be written in place; leave --in-place out to print what was repaired",
+        );
         return Ok(UNUSABLE);
     }
     let mut input = Input::read(&args.paths, args.rules.namespace.as_deref());
-    let before: Vec<Vec<u8>> = input.manifests.iter().map(|manifest| manifest.bytes().to_vec()).collect();
+    let before: Vec<Vec<u8>> = input
+        .manifests
+        .iter()
+        .map(|manifest| manifest.bytes().to_vec())
+        .collect();
     let Outcome { report, unedited } = repair(&mut input, &settings);
     let listing = Listing::new(&input, &report);
     if args.diff {
         for (before, after) in before.into_iter().zip(std::mem::take(&mut input.manifests)) {
             let name = after.name().to_owned();
-            let Ok(before) = Manifest::read(&name, before) else { continue };
+            let Ok(before) = Manifest::read(&name, before) else {
+                continue;
+            };
             match diff(before, after) {
                 Ok(text) => print(text.as_bytes())?,
-                Err(error) => input.problems.push(format!("{name}: the changes can't be shown masked: {error}")),
+                Err(error) => input.problems.push(format!(
+                    "{name}: the changes can't be shown masked: {error}"
+                )),
             }
         }
     } else if args.in_place {
@@ -44,22 +54,39 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
             if before != after.bytes()
                 && let Err(error) = replace(Path::new(after.name()), after.bytes())
             {
-                input.problems.push(format!("{}: can't be written: {error}", after.name()));
+                input
+                    .problems
+                    .push(format!("{}: can't be written: {error}", after.name()));
             }
         }
     } else {
         print(&input.stream())?;
     }
-    for row in listing.findings.iter().filter(|row| row.action != Action::Fix) {
+    for row in listing
+        .findings
+        .iter()
+        .filter(|row| row.action != Action::Fix)
+    {
         complain(&format!(
             "{}:{}:{}: {}[{}]: {}: {}; {}",
-            row.file, row.line, row.column, row.action, row.policy, row.reason, row.detail, row.remedy
+            row.file,
+            row.line,
+            row.column,
+            row.action,
+            row.policy,
+            row.reason,
+            row.detail,
+            row.remedy
         ));
     }
     for message in input.notes.iter().chain(&unedited).chain(&input.problems) {
         complain(message);
     }
-    Ok(if input.problems.is_empty() { SUCCESS } else { UNUSABLE })
+    Ok(if input.problems.is_empty() {
+        SUCCESS
+    } else {
+        UNUSABLE
+    })
 }
 
 /// Replaces a file in one step, so that it is never half written. Its permissions stay; a link stays a link.
@@ -76,4 +103,3 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
             let _ = fs::remove_file(&temporary);
         })
 }
-

@@ -15,9 +15,17 @@ fn refused(input: impl AsRef<[u8]>, expected: &str) {
         assert_eq!(run.status, 2, "{command}: {}", run.err);
         assert!(run.err.contains(expected), "{command}: {}", run.err);
         assert!(run.err.contains("<stdin>"), "{command}: {}", run.err);
-        assert!(run.err.len() < 2000, "{command}: an answer of {} bytes", run.err.len());
+        assert!(
+            run.err.len() < 2000,
+            "{command}: an answer of {} bytes",
+            run.err.len()
+        );
     }
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 fn summary(input: impl AsRef<[u8]>) -> Value {
@@ -38,8 +46,14 @@ fn what_is_not_yaml_is_refused_with_its_place() {
 
 #[test]
 fn what_is_no_object_is_refused_with_its_place() {
-    refused("a: 1\n", "<stdin>:1:1: this is no Kubernetes object: it has no kind");
-    refused("kind: A\n---\n- 1\n", "<stdin>:3:1: this is no Kubernetes object: it is not a map");
+    refused(
+        "a: 1\n",
+        "<stdin>:1:1: this is no Kubernetes object: it has no kind",
+    );
+    refused(
+        "kind: A\n---\n- 1\n",
+        "<stdin>:3:1: this is no Kubernetes object: it is not a map",
+    );
     refused("kind: 7\n", "it has no kind");
 }
 
@@ -54,27 +68,53 @@ fn other_documents_of_the_stream_are_still_printed() {
 fn a_path_that_is_not_there_is_named() {
     let missing = run(&["check", "gone.yaml", "sound.yaml"]);
     assert_eq!(missing.status, 2);
-    assert!(missing.err.starts_with("natsguard: gone.yaml: can't be read: "), "{}", missing.err);
+    assert!(
+        missing
+            .err
+            .starts_with("natsguard: gone.yaml: can't be read: "),
+        "{}",
+        missing.err
+    );
     assert!(missing.out.contains("3 objects"), "{}", missing.out);
     let folder = Folder::new();
     let empty = run(&["check", folder.0.to_str().unwrap()]);
     assert_eq!(empty.status, 2);
-    assert!(empty.err.contains("no manifests; natsguard reads files that end in .yaml, .yml or .json"), "{}", empty.err);
+    assert!(
+        empty
+            .err
+            .contains("no manifests; natsguard reads files that end in .yaml, .yml or .json"),
+        "{}",
+        empty.err
+    );
 }
 
 #[test]
 fn a_values_file_in_a_directory_is_passed_over_with_a_note() {
     let folder = Folder::new();
     folder.write("values.yaml", "replicas: 3\n");
-    folder.write("nats.yaml", std::fs::read(manifests().join("sound.yaml")).unwrap());
+    folder.write(
+        "nats.yaml",
+        std::fs::read(manifests().join("sound.yaml")).unwrap(),
+    );
     let run = run(&["check", folder.0.to_str().unwrap()]);
     assert_eq!(run.status, 0, "{}", run.err);
-    assert!(run.err.contains("values.yaml:1:1: this is no Kubernetes object: it has no kind; passed over"), "{}", run.err);
+    assert!(
+        run.err
+            .contains("values.yaml:1:1: this is no Kubernetes object: it has no kind; passed over"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
 fn nothing_at_all_is_nothing_found() {
-    for input in ["", "\n", "# a comment\n", "---\n---\n", "kind: List\nitems: []\n"] {
+    for input in [
+        "",
+        "\n",
+        "# a comment\n",
+        "---\n---\n",
+        "kind: List\nitems: []\n",
+    ] {
         assert_eq!(summary(input)["objects"], 0, "{input:?}");
     }
 }
@@ -82,22 +122,39 @@ fn nothing_at_all_is_nothing_found() {
 #[test]
 fn odd_workloads_have_an_answer() {
     let set = |spec: &str| {
-        let input = format!("apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\nspec: {spec}\n");
+        let input = format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\nspec: {spec}\n"
+        );
         let run = run_with(&["check", "-o", "json", "-"], input);
         let report: Value = serde_json::from_str(&run.out).unwrap();
         let findings = report["findings"].as_array().unwrap().clone();
-        findings.iter().map(|row| format!("{}: {}", row["action"], row["policy"])).collect::<Vec<_>>().join(", ").replace('"', "")
+        findings
+            .iter()
+            .map(|row| format!("{}: {}", row["action"], row["policy"]))
+            .collect::<Vec<_>>()
+            .join(", ")
+            .replace('"', "")
     };
     let js = "warn: ephemeral-store, warn: unbounded-store, warn: unbounded-store";
     assert_eq!(set("{}"), "");
-    assert_eq!(set("{volumeClaimTemplates: null, template: {spec: {containers: [{image: nats, args: [-js]}]}}}"), js);
-    assert_eq!(set("{replicas: 0, template: {spec: {containers: [{image: nats, args: [-js]}]}}}"), js);
+    assert_eq!(
+        set(
+            "{volumeClaimTemplates: null, template: {spec: {containers: [{image: nats, args: [-js]}]}}}"
+        ),
+        js
+    );
+    assert_eq!(
+        set("{replicas: 0, template: {spec: {containers: [{image: nats, args: [-js]}]}}}"),
+        js
+    );
     assert_eq!(
         set("{replicas: 3, template: {spec: {containers: [{image: nats, args: [-js]}]}}}"),
         format!("{js}, warn: co-located-replicas")
     );
     assert_eq!(
-        set("{replicas: three, template: {spec: {containers: [{image: nats, args: [--cluster, 'nats://a:1']}]}}}"),
+        set(
+            "{replicas: three, template: {spec: {containers: [{image: nats, args: [--cluster, 'nats://a:1']}]}}}"
+        ),
         "deny: unresolvable-peers"
     );
 }
@@ -114,7 +171,10 @@ fn a_file_that_nobody_mounts_is_pointed_out() {
             "natsguard: <stdin>:5:3: no workload in the input uses this file, so its routes were not checked\n"
         );
     }
-    assert_eq!(run_with(&["check", "-"], map.replace("routes", "other")).err, "");
+    assert_eq!(
+        run_with(&["check", "-"], map.replace("routes", "other")).err,
+        ""
+    );
 }
 
 #[test]
@@ -130,12 +190,21 @@ fn an_alias_bomb_is_refused() {
 #[test]
 fn deep_nesting_is_refused() {
     for (open, close) in [("[", "]"), ("{a: ", "}")] {
-        refused(format!("kind: {}1{}", open.repeat(100_000), close.repeat(100_000)), "deep");
+        refused(
+            format!("kind: {}1{}", open.repeat(100_000), close.repeat(100_000)),
+            "deep",
+        );
     }
-    refused(format!("kind: A\nspec:\n{}", (1..2000).fold(String::new(), |mut text, depth| {
-        let _ = writeln!(text, "{}a:", " ".repeat(depth));
-        text
-    })), "deep");
+    refused(
+        format!(
+            "kind: A\nspec:\n{}",
+            (1..2000).fold(String::new(), |mut text, depth| {
+                let _ = writeln!(text, "{}a:", " ".repeat(depth));
+                text
+            })
+        ),
+        "deep",
+    );
 }
 
 #[test]
@@ -153,10 +222,18 @@ fn a_hostile_configuration_file_is_answered_in_bounded_time() {
         let text = std::fs::read_to_string(manifests().join("sound.yaml")).unwrap();
         let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         documents[0]["data"]["nats.conf"] = Value::from(conf.as_str());
-        let input = documents.iter().map(|value| format!("---\n{value}\n")).collect::<String>();
+        let input = documents
+            .iter()
+            .map(|value| format!("---\n{value}\n"))
+            .collect::<String>();
         let found = summary(&input);
         assert_eq!(found["deny"], 0);
-        assert!(started.elapsed() < Duration::from_secs(15), "{:?}: {}", started.elapsed(), &conf[..20]);
+        assert!(
+            started.elapsed() < Duration::from_secs(15),
+            "{:?}: {}",
+            started.elapsed(),
+            &conf[..20]
+        );
     }
 }
 
@@ -172,5 +249,9 @@ fn ten_thousand_documents_are_read_in_bounded_time() {
     let run = run_with(&["fix", "--policy", "unbounded-store=off", "-"], &input);
     assert_eq!(run.status, 0);
     assert_eq!(run.out.matches("nats://nats-2.nats.ns-").count(), 2500);
-    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_mins(1),
+        "{:?}",
+        started.elapsed()
+    );
 }

@@ -13,18 +13,44 @@ fn the_exit_status_says_how_bad_it_is() {
     assert_eq!(run(&["check", "partitioned.yaml"]).status, 1);
     assert_eq!(run(&["check", "json-form.yaml"]).status, 0);
     assert_eq!(run(&["check", "sound.yaml"]).status, 0);
-    assert_eq!(run(&["check", "--fail-on", "fix", "json-form.yaml"]).status, 1);
-    assert_eq!(run(&["check", "--fail-on", "fix", "deployment.yaml"]).status, 0);
-    assert_eq!(run(&["check", "--fail-on", "warn", "deployment.yaml"]).status, 1);
+    assert_eq!(
+        run(&["check", "--fail-on", "fix", "json-form.yaml"]).status,
+        1
+    );
+    assert_eq!(
+        run(&["check", "--fail-on", "fix", "deployment.yaml"]).status,
+        0
+    );
+    assert_eq!(
+        run(&["check", "--fail-on", "warn", "deployment.yaml"]).status,
+        1
+    );
     assert_eq!(run(&["check", "--fail-on", "warn", "sound.yaml"]).status, 0);
-    assert_eq!(run(&["check", "--policy", "network-filesystem=warn", "partitioned.yaml"]).status, 0);
+    assert_eq!(
+        run(&[
+            "check",
+            "--policy",
+            "network-filesystem=warn",
+            "partitioned.yaml"
+        ])
+        .status,
+        0
+    );
 }
 
 #[test]
 fn json_has_the_shape_that_machines_expect() {
     let report = json_of(&["check", "--output", "json", "partitioned.yaml"]);
-    assert_eq!(report["summary"], json!({"deny": 1, "fix": 3, "warn": 1, "objects": 4}));
-    let routes = report["findings"].as_array().unwrap().iter().find(|row| row["policy"] == "service-route").unwrap();
+    assert_eq!(
+        report["summary"],
+        json!({"deny": 1, "fix": 3, "warn": 1, "objects": 4})
+    );
+    let routes = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["policy"] == "service-route")
+        .unwrap();
     assert_eq!(
         *routes,
         json!({
@@ -45,8 +71,21 @@ fn json_has_the_shape_that_machines_expect() {
 #[test]
 fn the_namespace_is_the_one_that_was_named() {
     let namespace = |args: &[&str]| json_of(args)["findings"][0]["object"]["namespace"].clone();
-    assert_eq!(namespace(&["check", "-o", "json", "deployment.yaml"]), "default");
-    assert_eq!(namespace(&["check", "-o", "json", "--namespace", "edge", "deployment.yaml"]), "edge");
+    assert_eq!(
+        namespace(&["check", "-o", "json", "deployment.yaml"]),
+        "default"
+    );
+    assert_eq!(
+        namespace(&[
+            "check",
+            "-o",
+            "json",
+            "--namespace",
+            "edge",
+            "deployment.yaml"
+        ]),
+        "edge"
+    );
 }
 
 #[test]
@@ -57,15 +96,39 @@ fn settings_are_read_from_a_file() {
         "clusterDomain: k8s.example.org\npolicies: {network-filesystem: {action: warn}}\nexemptions:\n\
          - {policy: unbounded-store, namespace: messaging, reason: it grows, expires: 2999-01-01}\n",
     );
-    let report = json_of(&["check", "-o", "json", "--settings", &settings, "partitioned.yaml"]);
-    assert_eq!(report["summary"], json!({"deny": 0, "fix": 3, "warn": 1, "objects": 4}));
-    assert!(report.to_string().contains("nats.messaging.svc.k8s.example.org"));
     let report = json_of(&[
-        "check", "-o", "json", "--settings", &settings, "--cluster-domain", "own.domain", "partitioned.yaml",
+        "check",
+        "-o",
+        "json",
+        "--settings",
+        &settings,
+        "partitioned.yaml",
+    ]);
+    assert_eq!(
+        report["summary"],
+        json!({"deny": 0, "fix": 3, "warn": 1, "objects": 4})
+    );
+    assert!(
+        report
+            .to_string()
+            .contains("nats.messaging.svc.k8s.example.org")
+    );
+    let report = json_of(&[
+        "check",
+        "-o",
+        "json",
+        "--settings",
+        &settings,
+        "--cluster-domain",
+        "own.domain",
+        "partitioned.yaml",
     ]);
     assert!(report.to_string().contains("nats.messaging.svc.own.domain"));
     let text = run(&["check", "--settings", &settings, "partitioned.yaml"]).out;
-    assert!(text.contains("it grows") && text.contains("2999-01-01"), "{text}");
+    assert!(
+        text.contains("it grows") && text.contains("2999-01-01"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -75,7 +138,11 @@ fn settings_that_can_not_be_used_are_named() {
         let path = folder.write("settings.yaml", text);
         let run = run(&["check", "--settings", &path, "sound.yaml"]);
         assert_eq!((run.status, run.out.as_str()), (2, ""));
-        assert!(run.err.contains(&path) && run.err.contains(expected), "{}", run.err);
+        assert!(
+            run.err.contains(&path) && run.err.contains(expected),
+            "{}",
+            run.err
+        );
     };
     refused("polices: {}", "polices");
     refused("policies: {nfs: {action: deny}}", "there is no policy nfs");
@@ -83,7 +150,11 @@ fn settings_that_can_not_be_used_are_named() {
     refused("policies: [", "line");
     let run = run(&["check", "--settings", "gone.yaml", "sound.yaml"]);
     assert_eq!(run.status, 2);
-    assert!(run.err.starts_with("natsguard: gone.yaml: can't be read: "), "{}", run.err);
+    assert!(
+        run.err.starts_with("natsguard: gone.yaml: can't be read: "),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
@@ -108,25 +179,33 @@ fn directories_and_standard_input_are_read() {
 #[test]
 fn facts_may_come_from_other_files() {
     let folder = Folder::new();
-    let text = std::fs::read_to_string(crate::support::manifests().join("partitioned.yaml")).unwrap();
+    let text =
+        std::fs::read_to_string(crate::support::manifests().join("partitioned.yaml")).unwrap();
     let documents: Vec<&str> = text.split("---\n").collect();
     let set = folder.write("set.yaml", documents[3]);
     let rest = folder.write("rest.json", {
-        let values: Vec<Value> = serde_saphyr::from_multiple(&documents[..3].join("---\n")).unwrap();
+        let values: Vec<Value> =
+            serde_saphyr::from_multiple(&documents[..3].join("---\n")).unwrap();
         json!({"kind": "List", "apiVersion": "v1", "items": values}).to_string()
     });
     let alone = json_of(&["check", "-o", "json", &set]);
     assert_eq!(alone["summary"]["deny"], 0);
     let both = json_of(&["check", "-o", "json", &set, &rest]);
-    assert_eq!(both["summary"], json!({"deny": 1, "fix": 3, "warn": 1, "objects": 4}));
+    assert_eq!(
+        both["summary"],
+        json!({"deny": 1, "fix": 3, "warn": 1, "objects": 4})
+    );
 }
 
 #[test]
 fn a_template_is_filled_in_and_not_edited() {
     let folder = Folder::new();
-    let text = std::fs::read_to_string(crate::support::manifests().join("partitioned.yaml")).unwrap();
+    let text =
+        std::fs::read_to_string(crate::support::manifests().join("partitioned.yaml")).unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-    let objects = json!(objects).to_string().replace("nats://nats:6222", "nats://${APP}:6222");
+    let objects = json!(objects)
+        .to_string()
+        .replace("nats://nats:6222", "nats://${APP}:6222");
     let template = format!(
         "{{\"kind\": \"Template\", \"apiVersion\": \"template.openshift.io/v1\", \"objects\": {objects}, \
          \"parameters\": [{{\"name\": \"APP\", \"value\": \"nats\"}}]}}"
@@ -137,29 +216,51 @@ fn a_template_is_filled_in_and_not_edited() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|row| (row["policy"].as_str().unwrap(), row["action"].as_str().unwrap()))
+        .map(|row| {
+            (
+                row["policy"].as_str().unwrap(),
+                row["action"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert!(actions.contains(&("service-route", "deny")), "{actions:?}");
-    assert!(actions.contains(&("co-located-replicas", "fix")), "{actions:?}");
+    assert!(
+        actions.contains(&("co-located-replicas", "fix")),
+        "{actions:?}"
+    );
     let fixed = run(&["fix", &path]).out;
-    assert!(fixed.contains("nats://${APP}:6222") && fixed.contains("kubernetes.io/hostname"), "{fixed}");
+    assert!(
+        fixed.contains("nats://${APP}:6222") && fixed.contains("kubernetes.io/hostname"),
+        "{fixed}"
+    );
 }
 
 #[test]
 fn explain_prints_the_page_of_a_policy() {
     let list = run(&["explain"]);
-    assert!(list.out.contains("network-filesystem   deny      The store lies on a network file system\n"), "{}", list.out);
+    assert!(
+        list.out
+            .contains("network-filesystem   deny      The store lies on a network file system\n"),
+        "{}",
+        list.out
+    );
     let page = run(&["explain", "network-filesystem"]);
     assert!(page.out.starts_with("# network-filesystem\n"));
     let unknown = run(&["explain", "nfs"]);
     assert_eq!(unknown.status, 2);
-    assert_eq!(unknown.err, "natsguard: there is no policy nfs; `natsguard explain` lists them\n");
+    assert_eq!(
+        unknown.err,
+        "natsguard: there is no policy nfs; `natsguard explain` lists them\n"
+    );
 }
 
 #[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(run(&["completions", shell]).out.contains("natsguard"), "{shell}");
+        assert!(
+            run(&["completions", shell]).out.contains("natsguard"),
+            "{shell}"
+        );
     }
 }
 

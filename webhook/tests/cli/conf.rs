@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::support::{Folder, run, run_with};
 
 fn lines(out: &str) -> Vec<Value> {
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -28,7 +30,9 @@ fn what_the_environment_would_say_is_named() {
     assert_eq!(run.status, 0);
     assert_eq!(
         lines(&run.out),
-        [json!({"file": "<stdin>", "values": {"a": null, "c": {"d": null, "e": null}}, "unresolved": ["A", "B"]})]
+        [
+            json!({"file": "<stdin>", "values": {"a": null, "c": {"d": null, "e": null}}, "unresolved": ["A", "B"]})
+        ]
     );
 }
 
@@ -47,5 +51,10 @@ fn files_are_answered_in_order_and_includes_are_followed() {
     assert_eq!(lines[0]["error"]["column"], 11);
     assert_eq!(lines[1], json!({"file": good, "values": {"x": 1, "y": 2}}));
     assert_eq!(lines[2]["error"]["line"], 1);
-    assert!(lines[3]["error"]["message"].as_str().unwrap().starts_with("the file can't be read: "));
+    assert!(
+        lines[3]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("the file can't be read: ")
+    );
 }

@@ -30,7 +30,13 @@ fn only_what_is_wrong_changes() {
              app: nats\n            topologyKey: kubernetes.io/hostname\n  volumeClaimTemplates",
         );
     assert_eq!(fixed.out, expected);
-    assert!(fixed.err.contains("deny[network-filesystem]: JetStream's store lies on a network file system"), "{}", fixed.err);
+    assert!(
+        fixed
+            .err
+            .contains("deny[network-filesystem]: JetStream's store lies on a network file system"),
+        "{}",
+        fixed.err
+    );
     assert!(fixed.err.contains("warn[unbounded-store]"), "{}", fixed.err);
 }
 
@@ -60,31 +66,55 @@ fn what_is_sound_comes_out_byte_for_byte() {
 
 #[test]
 fn crlf_stays_crlf() {
-    let fixed = run_with(&["fix", "-"], text("partitioned.yaml").replace('\n', "\r\n")).out;
-    assert_eq!(fixed.replace("\r\n", "\n"), run(&["fix", "partitioned.yaml"]).out);
+    let fixed = run_with(
+        &["fix", "-"],
+        text("partitioned.yaml").replace('\n', "\r\n"),
+    )
+    .out;
+    assert_eq!(
+        fixed.replace("\r\n", "\n"),
+        run(&["fix", "partitioned.yaml"]).out
+    );
     assert_eq!(fixed.matches('\n').count(), fixed.matches("\r\n").count());
 }
 
 #[test]
 fn several_files_make_one_stream() {
     let stream = run(&["fix", "deployment.yaml", "sound.yaml"]).out;
-    assert_eq!(stream, format!("{}---\n{}", text("deployment.yaml"), text("sound.yaml")));
+    assert_eq!(
+        stream,
+        format!("{}---\n{}", text("deployment.yaml"), text("sound.yaml"))
+    );
 }
 
 #[test]
 fn a_file_is_written_in_place() {
     let folder = Folder::new();
     let path = folder.write("nats.yaml", text("partitioned.yaml"));
-    let sound = folder.write("sound.yaml", text("sound.yaml").replace("messaging", "other"));
+    let sound = folder.write(
+        "sound.yaml",
+        text("sound.yaml").replace("messaging", "other"),
+    );
     let untouched = fs::metadata(&sound).unwrap().modified().unwrap();
     let run_in_place = run(&["fix", "--in-place", folder.0.to_str().unwrap()]);
     assert_eq!((run_in_place.status, run_in_place.out.as_str()), (0, ""));
-    assert_eq!(fs::read_to_string(&path).unwrap(), run(&["fix", "partitioned.yaml"]).out);
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        run(&["fix", "partitioned.yaml"]).out
+    );
     assert_eq!(fs::metadata(&sound).unwrap().modified().unwrap(), untouched);
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2, "no temporary file is left");
+    assert_eq!(
+        fs::read_dir(&folder.0).unwrap().count(),
+        2,
+        "no temporary file is left"
+    );
     let refused = run_with(&["fix", "--in-place", "-"], "");
     assert_eq!(refused.status, 2);
-    assert!(refused.err.contains("standard input can't be written in place"));
+    assert!(
+        refused
+            .err
+            .contains("standard input can't be written in place")
+    );
 }
 
 #[test]
@@ -92,7 +122,9 @@ fn an_object_that_stands_twice_is_pointed_out() {
     let folder = Folder::new();
     let first = folder.write("a.yaml", text("sound.yaml"));
     let second = folder.write("b.yaml", text("sound.yaml"));
-    let note = format!("natsguard: {second}:2:1: ConfigMap messaging/nats-config stands at {first}:2:1 as well; the last one counts\n");
+    let note = format!(
+        "natsguard: {second}:2:1: ConfigMap messaging/nats-config stands at {first}:2:1 as well; the last one counts\n"
+    );
     assert!(run(&["fix", &first, &second]).err.contains(&note));
     assert!(run(&["check", &first, &second]).err.contains(&note));
 }
@@ -100,7 +132,10 @@ fn an_object_that_stands_twice_is_pointed_out() {
 #[test]
 fn a_diff_shows_what_would_change() {
     let diff = run(&["fix", "--diff", "partitioned.yaml"]).out;
-    assert!(diff.starts_with("--- partitioned.yaml\n+++ partitioned.yaml\n@@ -22,7 +22,9 @@\n"), "{diff}");
+    assert!(
+        diff.starts_with("--- partitioned.yaml\n+++ partitioned.yaml\n@@ -22,7 +22,9 @@\n"),
+        "{diff}"
+    );
     assert!(diff.contains("\n-        nats://nats:6222\n+        nats://nats-0.nats.messaging.svc.cluster.local:6222\n"), "{diff}");
     assert_eq!(run(&["fix", "--diff", "sound.yaml"]).out, "");
 }
@@ -109,8 +144,14 @@ fn a_diff_shows_what_would_change() {
 fn a_secret_is_edited_through_base64() {
     use base64::Engine as _;
     let fixed = run(&["fix", "secret.yaml"]).out;
-    let line = fixed.lines().skip_while(|line| !line.contains("nats-server.conf: |-")).nth(1).unwrap();
-    let conf = base64::engine::general_purpose::STANDARD.decode(line.trim()).unwrap();
+    let line = fixed
+        .lines()
+        .skip_while(|line| !line.contains("nats-server.conf: |-"))
+        .nth(1)
+        .unwrap();
+    let conf = base64::engine::general_purpose::STANDARD
+        .decode(line.trim())
+        .unwrap();
     let conf = String::from_utf8(conf).unwrap();
     for pod in 0..5 {
         let route = format!(

@@ -115,7 +115,10 @@ const ENCODED: [&str; 3] = ["TUFSS0VE", "1BUktFR", "NQVJLRU"];
 
 fn assert_silent(what: &str, text: &str) {
     for mark in ENCODED.iter().chain(&[MARK, "arked-"]) {
-        assert!(!text.contains(mark), "{what} tells a credential ({mark}):\n{text}");
+        assert!(
+            !text.contains(mark),
+            "{what} tells a credential ({mark}):\n{text}"
+        );
     }
 }
 
@@ -123,17 +126,25 @@ fn assert_silent(what: &str, text: &str) {
 fn no_output_tells_a_credential() {
     let folder = Folder::new();
     let planted = folder.write("planted.yaml", PLANTED);
-    let mut paths: Vec<String> =
-        all().iter().map(|name| manifests().join(name).to_str().unwrap().to_owned()).collect();
+    let mut paths: Vec<String> = all()
+        .iter()
+        .map(|name| manifests().join(name).to_str().unwrap().to_owned())
+        .collect();
     paths.push(planted);
     for path in &paths {
         for format in ["text", "json", "sarif", "junit", "github", "markdown"] {
             let run = run(&["check", "--output", format, path]);
             assert_ne!(run.status, 2, "{path}: {}", run.err);
             assert_silent(&format!("check --output {format} {path}"), &run.out);
-            assert_silent(&format!("check --output {format} {path} (standard error)"), &run.err);
+            assert_silent(
+                &format!("check --output {format} {path} (standard error)"),
+                &run.err,
+            );
         }
-        assert_silent(&format!("fix {path} (standard error)"), &run(&["fix", path]).err);
+        assert_silent(
+            &format!("fix {path} (standard error)"),
+            &run(&["fix", path]).err,
+        );
         let diff = run(&["fix", "--diff", path]);
         assert_silent(&format!("fix --diff {path}"), &diff.out);
         assert_silent(&format!("fix --diff {path} (standard error)"), &diff.err);
@@ -145,10 +156,19 @@ fn the_plants_are_found_at_all() {
     let folder = Folder::new();
     let planted = folder.write("planted.yaml", PLANTED);
     let run = run(&["check", "-o", "json", &planted]);
-    for policy in ["service-route", "short-route", "opaque-routes", "exposed-credentials"] {
+    for policy in [
+        "service-route",
+        "short-route",
+        "opaque-routes",
+        "exposed-credentials",
+    ] {
         assert!(run.out.contains(policy), "{policy}: {}", run.out);
     }
-    assert!(crate::support::run(&["fix", &planted]).out.contains("nats://a:MARKED-7@nats-1.nats.default.svc"));
+    assert!(
+        crate::support::run(&["fix", &planted])
+            .out
+            .contains("nats://a:MARKED-7@nats-1.nats.default.svc")
+    );
 }
 
 #[test]
@@ -166,10 +186,18 @@ fn errors_tell_no_credentials() {
     .enumerate()
     {
         let path = folder.write(&format!("{index}.yaml"), text);
-        for command in [["check", path.as_str()].as_slice(), &["fix", &path], &["check", "--settings", &path, "/dev/null"]] {
+        for command in [
+            ["check", path.as_str()].as_slice(),
+            &["fix", &path],
+            &["check", "--settings", &path, "/dev/null"],
+        ] {
             let run = run(command);
             assert_eq!(run.status, 2, "{text}");
-            assert!(!run.err.contains("MARKED-1") || text.starts_with("MARKED"), "{}", run.err);
+            assert!(
+                !run.err.contains("MARKED-1") || text.starts_with("MARKED"),
+                "{}",
+                run.err
+            );
         }
     }
 }
