@@ -184,7 +184,9 @@ fn in_source(
         match item.and_then(|item| json::text(item, &["key"])) {
             Some(key) => key,
             None => {
-                return Found::Missing(format!("{kind} {name} is not mounted with a file {inside}"));
+                return Found::Missing(format!(
+                    "{kind} {name} is not mounted with a file {inside}"
+                ));
             }
         }
     };
