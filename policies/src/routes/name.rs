@@ -45,6 +45,25 @@ pub enum Form {
     Misplaced,
 }
 
+/// Whether a StatefulSet's pods can have DNS names at all: the parts are DNS labels. A template that nobody has filled in
+/// has others.
+pub fn are_possible(workload: &Workload<'_>) -> bool {
+    let service = workload.service_name();
+    [Some(workload.name()), Some(workload.namespace), service]
+        .into_iter()
+        .flatten()
+        .all(is_label)
+}
+
+/// A DNS label as Kubernetes demands them of names (RFC 1123).
+fn is_label(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// The names of a StatefulSet's pods.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'a> {

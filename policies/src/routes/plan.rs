@@ -6,7 +6,7 @@ use crate::certificate::Certificate;
 use crate::conf;
 use crate::policy::Edit;
 use crate::routes::list::{Entry, Home, Routes, read};
-use crate::routes::name::{Form, Named, Names};
+use crate::routes::name::{self, Form, Named, Names};
 use crate::routes::url::Route;
 use crate::workload::{Governing, Kind, Workload};
 
@@ -108,7 +108,7 @@ impl Plan {
 
 /// Judges the routes of a StatefulSet: `None` for other kinds and where there is no list to judge.
 pub fn plan(workload: &Workload<'_>, domain: &str) -> Option<Plan> {
-    if workload.kind != Kind::StatefulSet {
+    if workload.kind != Kind::StatefulSet || !name::are_possible(workload) {
         return None;
     }
     let Routes::Listed { home, entries } = read(workload) else {

@@ -12,7 +12,8 @@
 //!
 //! For a StatefulSet of more than one pod (or of a number that can't be read): that the file passed with `-c` is in the
 //! input, that nats-server can read it with everything it includes, and that `cluster.routes`, or the flag `--routes`,
-//! is written out. Variables, `{{…}}` and `${…}` inside the `cluster` block are not.
+//! is written out. Variables, `{{…}}` and `${…}` inside the `cluster` block are not. Neither is a workload whose name,
+//! namespace or `serviceName` is no DNS label: a template that nobody has filled in.
 //!
 //! ## Example
 //!
@@ -59,6 +60,7 @@
 use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
 use crate::routes::list::{Routes, read};
+use crate::routes::name;
 use crate::workload::Kind;
 
 /// The policy.
@@ -77,8 +79,13 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     if workload.kind != Kind::StatefulSet || !is_several {
         return Vec::new();
     }
-    let Routes::Opaque { place, detail } = read(workload) else {
-        return Vec::new();
+    let (place, detail) = match read(workload) {
+        Routes::Opaque { place, detail } => (place, detail),
+        Routes::Listed { home, .. } if !name::are_possible(workload) => {
+            let detail = "its name, its namespace or its serviceName is no DNS label";
+            (home.place().clone(), detail.to_owned())
+        }
+        Routes::Listed { .. } | Routes::None => return Vec::new(),
     };
     vec![finding(
         POLICY.id,

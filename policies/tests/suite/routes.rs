@@ -343,6 +343,25 @@ fn a_file_that_is_too_odd_to_edit_is_reported_and_left() {
 }
 
 #[test]
+fn names_that_can_not_be_are_not_written_into_routes() {
+    let mut objects = Cluster::with_routes(&["nats://nats-0.nats-headless:6222"])
+        .bundle()
+        .objects()
+        .to_vec();
+    objects[2].value["spec"]["serviceName"] = "${APP}\"-headless".into();
+    let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
+    assert_eq!(
+        findings(&bundle),
+        [
+            "warn opaque-routes data[\"nats.conf\"].cluster.routes: StatefulSet messaging/nats: \
+             its name, its namespace or its serviceName is no DNS label",
+            "warn unresolvable-peers spec.serviceName: \
+             Service ${APP}\"-headless of StatefulSet messaging/nats is not in the input",
+        ]
+    );
+}
+
+#[test]
 fn subject_mappings_are_no_template() {
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
     cluster.conf += "mappings { foo: \"bar.{{wildcard(1)}}\" } # {{ and ${ in a comment\n";
