@@ -119,6 +119,8 @@ pub struct Bundle {
     objects: Vec<Object>,
     index: BTreeMap<Key, ObjectId>,
     kinds: BTreeMap<(String, String), Vec<ObjectId>>,
+    /// The PersistentVolume that names a claim, by the claim's namespace and name.
+    volumes: BTreeMap<(String, String), ObjectId>,
     absent: BTreeSet<Key>,
     namespace: Option<String>,
     schedulable_nodes: Option<u32>,
@@ -134,10 +136,26 @@ impl Bundle {
         };
         let mut nodes = 0;
         let mut index = BTreeMap::new();
+        let mut volumes = BTreeMap::new();
         let mut kinds: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
         for (id, object) in bundle.objects.iter().enumerate() {
             if object.kind() == "Node" && object.group().is_empty() {
                 nodes += u32::from(takes_pods(object));
+            }
+            if object.kind() == "PersistentVolume" && object.group().is_empty() {
+                let claim = |field| {
+                    object
+                        .value
+                        .pointer(field)
+                        .and_then(Value::as_str)
+                        .map(str::to_owned)
+                };
+                if let (Some(namespace), Some(name)) = (
+                    claim("/spec/claimRef/namespace"),
+                    claim("/spec/claimRef/name"),
+                ) {
+                    volumes.insert((namespace, name), id);
+                }
             }
             index.insert(bundle.key(object), id);
             kinds
@@ -147,6 +165,7 @@ impl Bundle {
         }
         bundle.index = index;
         bundle.kinds = kinds;
+        bundle.volumes = volumes;
         bundle.schedulable_nodes = (nodes > 0).then_some(nodes);
         bundle
     }
@@ -202,6 +221,14 @@ impl Bundle {
         } else {
             Lookup::Unknown
         }
+    }
+
+    /// The PersistentVolume whose `claimRef` names a claim.
+    pub fn volume_of_claim(&self, namespace: &str, claim: &str) -> Option<&Object> {
+        let id = self
+            .volumes
+            .get(&(namespace.to_owned(), claim.to_owned()))?;
+        self.objects.get(*id)
     }
 
     /// The objects of one kind, with their ids.

@@ -70,8 +70,9 @@ impl Report {
 pub struct Repaired {
     /// The objects, in the order they had.
     pub bundle: Bundle,
-    /// What was mended.
-    pub mended: Vec<Judged>,
+    /// Warnings that belong to a repair and went with what was repaired: they hold all the same. Their places are those
+    /// of the objects before it.
+    pub beside: Vec<Judged>,
     /// What stands after the repair.
     pub report: Report,
 }
@@ -166,24 +167,42 @@ pub fn unused_files(bundle: &Bundle) -> Vec<Place> {
 
 /// Makes every repair that is safe, until there is nothing left to repair.
 pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
+    let before = evaluate(bundle, settings);
     let mut bundle = bundle.clone();
-    let mut mended = Vec::new();
-    let mut report = evaluate(&bundle, settings);
+    let mut report = before.clone();
     for _ in 0..MAX_ROUNDS {
         if !Batch::new(report.findings.iter()).apply(&mut bundle) {
             break;
         }
-        mended.extend(
-            report
-                .findings
-                .into_iter()
-                .filter(|judged| judged.action == Action::Fix),
-        );
         report = evaluate(&bundle, settings);
     }
+    let beside = before
+        .findings
+        .iter()
+        .filter(|judged| {
+            let Finding {
+                policy,
+                place,
+                reason,
+                ..
+            } = &judged.finding;
+            let stands = report.findings.iter().any(|left| {
+                left.finding.policy == *policy
+                    && left.finding.reason == *reason
+                    && left.finding.place.object == place.object
+            });
+            let is_repaired = before.findings.iter().any(|mended| {
+                mended.action == Action::Fix
+                    && mended.finding.policy == *policy
+                    && mended.finding.place.object == place.object
+            });
+            judged.action == Action::Warn && is_repaired && !stands
+        })
+        .cloned()
+        .collect();
     Repaired {
         bundle,
-        mended,
+        beside,
         report,
     }
 }

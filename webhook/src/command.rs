@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::args::{Args, Command};
+use crate::output::visible;
 
 /// Everything was as it should be.
 const SUCCESS: u8 = 0;
@@ -52,18 +53,5 @@ fn print(bytes: &[u8]) -> io::Result<()> {
 
 /// Says something to the person at the terminal. Nothing can be done when nobody listens.
 fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "natsguard: {}", printable(message));
-}
-
-/// A text from the input without what would move the cursor of a terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    let _ = writeln!(io::stderr().lock(), "natsguard: {}", visible(message));
 }

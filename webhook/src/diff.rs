@@ -57,7 +57,8 @@ fn unified(before: &Manifest, after: &Manifest) -> String {
     );
     let lines = TextDiff::from_lines(old.as_ref(), new.as_ref());
     let mut out = format!("--- {0}\n+++ {0}\n", before.name());
-    for group in lines.grouped_ops(3) {
+    // No lines around a change: nobody knows what stands there.
+    for group in lines.grouped_ops(0) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             continue;
         };
@@ -92,6 +93,24 @@ fn collect(value: &Value, at: &PointerBuf, secrets: &mut Vec<PointerBuf>) {
         pointer
     };
     match value {
+        Value::Object(map) if map.get("kind").and_then(Value::as_str) == Some("SecretList") => {
+            let items = map
+                .get("items")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            for (index, item) in items.enumerate() {
+                let mut item = item.clone();
+                if let Some(item) = item.as_object_mut() {
+                    item.insert("kind".to_owned(), Value::from("Secret"));
+                }
+                collect(
+                    &item,
+                    &below(&below(at, "items"), &index.to_string()),
+                    secrets,
+                );
+            }
+        }
         Value::Object(map) if map.get("kind").and_then(Value::as_str) == Some("Secret") => {
             for field in ["data", "stringData"] {
                 for key in map

@@ -360,22 +360,42 @@ fn parameters(template: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+/// A text with its parameters filled in, once: what a parameter brings in is not looked at again.
+fn filled(text: &str, parameters: &[(String, String)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        filled.push_str(before);
+        let known = after.split_once('}').and_then(|(name, after)| {
+            Some((parameters.iter().find(|(known, _)| known == name)?, after))
+        });
+        if let Some(((_, with), after)) = known {
+            filled.push_str(with);
+            rest = after;
+        } else {
+            filled.push_str("${");
+            rest = after;
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
 /// Fills parameters in, as `oc process` does: `${NAME}` inside a string, `${{NAME}}` for a whole value.
 /// Returns whether there was anything to fill in.
 fn fill(value: &mut Value, parameters: &[(String, String)]) -> bool {
     match value {
         Value::String(text) if text.contains("${") => {
-            let mut filled = text.clone();
-            for (name, with) in parameters {
-                let whole = format!("${{{{{name}}}}}");
-                if filled == whole {
-                    *value =
-                        serde_json::from_str(with).unwrap_or_else(|_| Value::from(with.as_str()));
-                    return true;
-                }
-                filled = filled.replace(&format!("${{{name}}}"), with);
+            let whole = text
+                .strip_prefix("${{")
+                .and_then(|rest| rest.strip_suffix("}}"));
+            if let Some((_, with)) =
+                whole.and_then(|name| parameters.iter().find(|(known, _)| known == name))
+            {
+                *value = serde_json::from_str(with).unwrap_or_else(|_| Value::from(with.as_str()));
+            } else {
+                *text = filled(text, parameters);
             }
-            *text = filled;
             true
         }
         // Every one is filled in; the count only asks whether there was any.

@@ -118,6 +118,9 @@ impl Listing {
     }
 }
 
+/// Bytes of the longest line that is shown.
+const LONGEST_EXCERPT: usize = 2000;
+
 fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
     let place = &finding.place;
     let object = input.bundle.object(place.object)?;
@@ -129,8 +132,12 @@ fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
         .map(|span| span.start)
         .filter(|_| !is_secret);
     let (manifest, location) = input.locate(place.object, &place.pointer, offset)?;
-    let excerpt = (!is_secret && finding.policy != "exposed-credentials")
-        .then(|| mask::line(manifest.line(location.line)));
+    // A line that nobody can read at a glance is no excerpt, and masking one for each finding would cost its square.
+    let excerpt = Some(manifest.line(location.line))
+        .filter(|line| {
+            !is_secret && finding.policy != "exposed-credentials" && line.len() <= LONGEST_EXCERPT
+        })
+        .map(mask::line);
     Some(Row {
         policy: finding.policy,
         action,

@@ -3,62 +3,75 @@
 /// What stands in the place of a credential.
 pub const MASK: &str = "***";
 
-/// Words after which a line may hold a credential (`password: x`, `--pass x`, `token = x`): the rest is not shown.
+/// Parts of words after which a line may hold a credential (`password: x`, `--pass x`): the rest is not shown.
 const TELLING: &[&str] = &[
-    "pass", "auth", "token", "secret", "nkey", "seed", "jwt", "cred", "private", "api_key",
-    "apikey", "bearer",
+    "pass", "auth", "token", "secret", "nkey", "seed", "jwt", "cred", "private", "bearer", "_key",
+    "apikey",
 ];
 
-/// A line with credentials masked: what stands before the `@` of a URL, and everything after a telling word.
+/// Whole words of that kind: JetStream's encryption key, the value of an environment variable.
+const TELLING_WORDS: &[&str] = &["key", "ek", "value"];
+
+/// A line with credentials masked: what stands before an `@`, and everything after a telling word.
 pub fn line(line: &str) -> String {
     let line = userinfo(line);
-    let lower = line.to_ascii_lowercase();
-    let Some(word) = TELLING.iter().filter_map(|word| lower.find(word)).min() else {
+    let Some(end) = words(&line)
+        .find(|(_, word)| is_telling(word))
+        .map(|(end, _)| end)
+    else {
         return line;
     };
-    // The word itself is shown, up to what separates it from its value.
-    let rest = lower.get(word..).unwrap_or_default();
-    let end = rest
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '"' | '\'')))
-        .map_or(line.len(), |end| word + end);
-    match line.get(..end) {
-        Some(shown)
-            if line.get(end..).is_some_and(|rest| {
-                rest.chars().any(char::is_alphanumeric) || rest.contains('{')
-            }) =>
-        {
+    match line.split_at_checked(end) {
+        Some((shown, rest)) if rest.chars().any(|c| c.is_alphanumeric() || c == '{') => {
             format!("{shown} {MASK}")
         }
         _ => line,
     }
 }
 
-/// A text with the userinfo of every URL masked.
-pub fn userinfo(text: &str) -> String {
+/// A text in which what stands before an `@` is masked: to the `://` before it, or to the blank or quote before it.
+/// Nothing else ends a credential for sure.
+fn userinfo(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        masked.push_str(before);
-        masked.push_str("://");
-        let end = after.find(is_end).unwrap_or(after.len());
-        let (authority, tail) = after.split_at_checked(end).unwrap_or((after, ""));
-        match authority.rsplit_once('@') {
-            Some((_, host)) => {
-                masked.push_str(MASK);
-                masked.push('@');
-                masked.push_str(host);
-            }
-            None => masked.push_str(authority),
+    for (index, piece) in text.split("://").enumerate() {
+        if index > 0 {
+            masked.push_str("://");
         }
-        rest = tail;
+        let Some((before, after)) = piece.rsplit_once('@') else {
+            masked.push_str(piece);
+            continue;
+        };
+        if index == 0 {
+            let start = before
+                .rfind(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
+                .map_or(0, |at| at + 1);
+            masked.push_str(before.get(..start).unwrap_or_default());
+        }
+        masked.push_str(MASK);
+        masked.push('@');
+        masked.push_str(after);
     }
-    masked.push_str(rest);
     masked
 }
 
-/// What ends the authority of a URL in a list of them: a quote, white space, a comma before the next scheme.
-fn is_end(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ']')
+/// The words of a line, each with the byte after it.
+fn words(line: &str) -> impl Iterator<Item = (usize, String)> {
+    let mut at = 0;
+    line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .map(move |word| {
+            let end = at + word.len();
+            // What separates words can be several bytes long.
+            at = end
+                + line
+                    .get(end..)
+                    .and_then(|rest| rest.chars().next())
+                    .map_or(0, char::len_utf8);
+            (end, word.to_ascii_lowercase())
+        })
+}
+
+fn is_telling(word: &str) -> bool {
+    TELLING.iter().any(|part| word.contains(part)) || TELLING_WORDS.contains(&word)
 }
 
 #[cfg(test)]
@@ -72,6 +85,8 @@ mod tests {
             "  routes: [nats://***@h:1,tls://***@i:2, nats://j:3]"
         );
         assert_eq!(line("nats://u:p@x@h:1"), "nats://***@h:1");
+        assert_eq!(line("\"nats://u:a,b'c/d#e f@h:1\""), "\"nats://***@h:1\"");
+        assert_eq!(line("- \"u:p@h:1\""), "- \"***@h:1\"");
     }
 
     #[test]
@@ -79,10 +94,20 @@ mod tests {
         assert_eq!(line("  password: hunter2 # old"), "  password ***");
         assert_eq!(
             line("args: [\"--pass\", \"hunter2\"]"),
-            "args: [\"--pass\" ***"
+            "args: [\"--pass ***"
         );
-        assert_eq!(line("  \"authorization\": {"), "  \"authorization\" ***");
+        assert_eq!(line("  \"authorization\": {"), "  \"authorization ***");
+        assert_eq!(
+            line("jetstream { encryption_key: \"x\" }"),
+            "jetstream { encryption_key ***"
+        );
+        assert_eq!(line("jetstream { ek: x }"), "jetstream { ek ***");
+        assert_eq!(line("  value: hunter2"), "  value ***");
         assert_eq!(line("    password:"), "    password:");
-        assert_eq!(line("routes ["), "routes [");
+        assert_eq!(line("é routes ["), "é routes [");
+        assert_eq!(
+            line("topologyKey: kubernetes.io/hostname"),
+            "topologyKey: kubernetes.io/hostname"
+        );
     }
 }

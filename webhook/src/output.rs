@@ -4,6 +4,7 @@
 //! comment shows control characters instead of obeying them; what machines read is quoted as its format demands.
 
 mod escape;
+pub(crate) use escape::visible;
 mod github;
 mod json;
 mod junit;

@@ -9,12 +9,15 @@ use natsguard_policies::patch::patch;
 use natsguard_policies::settings::Settings;
 
 use crate::input::Input;
+use crate::listing::Listing;
 
 /// What a repair left.
 #[derive(Debug)]
 pub struct Outcome {
     /// What stands after it.
     pub report: Report,
+    /// Warnings that belong to a repair, with their places before it.
+    pub beside: Listing,
     /// Repairs that could not be written into the text, for people.
     pub unedited: Vec<String>,
 }
@@ -22,9 +25,15 @@ pub struct Outcome {
 /// Makes every safe repair in the text of the input's manifests.
 pub fn repair(input: &mut Input, settings: &Settings) -> Outcome {
     let repaired = engine::repair(&input.bundle, settings);
+    let beside = Report {
+        findings: repaired.beside,
+        ..Report::default()
+    };
+    let beside = Listing::new(input, &beside);
     let unedited = write_back(input, &repaired.bundle);
     Outcome {
         report: repaired.report,
+        beside,
         unedited,
     }
 }

@@ -134,7 +134,17 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
         let detail = format!("the server can't read the file: {}", error.error);
         return Routes::Opaque { place, detail };
     }
+    // What is not written here may be written there.
+    let unseen = || {
+        config.unknown_includes.first().map(|path| Routes::Opaque {
+            place: nowhere(),
+            detail: format!("the included file {path} is not in the input"),
+        })
+    };
     let Some(cluster) = config.root.find(&["cluster"]) else {
+        if let Some(unseen) = unseen() {
+            return unseen;
+        }
         return if workload.is_clustered() {
             Routes::Listed {
                 home: Home::Nowhere(nowhere()),
@@ -168,6 +178,9 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
         })
     };
     let Some(routes) = map.find(&["routes"]) else {
+        if let Some(unseen) = unseen() {
+            return unseen;
+        }
         if !workload.is_clustered() {
             return Routes::None;
         }

