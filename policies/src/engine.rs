@@ -120,6 +120,7 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
     report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
     // Two workloads that share a file share its faults.
     report.findings.dedup();
+    withdraw_disputed(settings, &mut report);
     withdraw_impossible(bundle, settings, &mut report.findings);
     report
 }
@@ -176,27 +177,24 @@ pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
         }
         report = evaluate(&bundle, settings);
     }
+    let key = |judged: &Judged| (judged.finding.policy, judged.finding.place.object);
+    let left: BTreeSet<_> = report
+        .findings
+        .iter()
+        .map(|left| (key(left), left.finding.reason))
+        .collect();
+    let mended = before
+        .findings
+        .iter()
+        .filter(|judged| judged.action == Action::Fix);
+    let mended: BTreeSet<_> = mended.map(key).collect();
     let beside = before
         .findings
         .iter()
         .filter(|judged| {
-            let Finding {
-                policy,
-                place,
-                reason,
-                ..
-            } = &judged.finding;
-            let stands = report.findings.iter().any(|left| {
-                left.finding.policy == *policy
-                    && left.finding.reason == *reason
-                    && left.finding.place.object == place.object
-            });
-            let is_repaired = before.findings.iter().any(|mended| {
-                mended.action == Action::Fix
-                    && mended.finding.policy == *policy
-                    && mended.finding.place.object == place.object
-            });
-            judged.action == Action::Warn && is_repaired && !stands
+            judged.action == Action::Warn
+                && mended.contains(&key(judged))
+                && !left.contains(&(key(judged), judged.finding.reason))
         })
         .cloned()
         .collect();
@@ -204,6 +202,46 @@ pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
         bundle,
         beside,
         report,
+    }
+}
+
+/// A file that several workloads share is repaired only when the same answer holds for them all.
+fn withdraw_disputed(settings: &Settings, report: &mut Report) {
+    let key = |finding: &Finding| {
+        let Place {
+            object,
+            pointer,
+            span,
+            ..
+        } = &finding.place;
+        (
+            *object,
+            pointer.clone(),
+            span.as_ref().map(|span| span.start),
+            finding.policy,
+            finding.reason,
+        )
+    };
+    let against: BTreeSet<_> = report
+        .findings
+        .iter()
+        .filter(|judged| judged.action != Action::Fix)
+        .map(|judged| key(&judged.finding))
+        .chain(
+            report
+                .exempted
+                .iter()
+                .map(|exempted| key(&exempted.finding)),
+        )
+        .collect();
+    for judged in &mut report.findings {
+        if judged.action == Action::Fix
+            && against.contains(&key(&judged.finding))
+            && let Some(policy) = find(judged.finding.policy)
+        {
+            judged.finding.fix = None;
+            judged.action = action(policy, settings.action(policy), &judged.finding);
+        }
     }
 }
 

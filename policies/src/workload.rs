@@ -186,13 +186,20 @@ impl<'a> Workload<'a> {
         let pod = object.value.pointer(pod_pointer)?;
         let namespace = bundle.namespace(object)?;
         let containers = json::items(pod, &["containers"]);
-        containers
+        let mut candidates: Vec<_> = containers
             .iter()
             .enumerate()
-            .find_map(|(index, container)| {
-                let container_pointer = format!("{pod_pointer}/containers/{index}");
-                let command = CommandLine::read(container, &container_pointer, is_program);
-                let evidence = evidence(container, &command)?;
+            .filter_map(|(index, container)| {
+                let pointer = format!("{pod_pointer}/containers/{index}");
+                let command = CommandLine::read(container, &pointer, is_program);
+                Some((evidence(container, &command)?, pointer, container, command))
+            })
+            .collect();
+        // A program says more than the image of a helper beside it.
+        candidates.sort_by_key(|(evidence, ..)| *evidence);
+        candidates
+            .into_iter()
+            .find_map(|(evidence, container_pointer, container, command)| {
                 let configuration = configuration(bundle, namespace, pod, container, &command);
                 if evidence == Evidence::File && !is_nats_conf(&configuration) {
                     return None;
@@ -204,7 +211,8 @@ impl<'a> Workload<'a> {
                     object,
                     kind,
                     namespace,
-                    replicas: replicas(kind, spec),
+                    replicas: replicas(kind, spec)
+                        .filter(|_| !is_autoscaled(bundle, namespace, object)),
                     first_ordinal: spec
                         .and_then(|spec| spec.pointer("/ordinals/start"))
                         .and_then(Value::as_u64)
@@ -278,6 +286,18 @@ impl<'a> Workload<'a> {
             && selector
                 .iter()
                 .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+    }
+
+    /// The other NATS StatefulSets of the namespace whose pods a Service selects as well.
+    pub fn siblings(&self, service: &Object) -> Vec<Self> {
+        self.bundle
+            .of_kind("apps", "StatefulSet")
+            .filter(|(id, object)| {
+                *id != self.id && self.bundle.namespace(object) == Some(self.namespace)
+            })
+            .filter_map(|(id, object)| Self::read(self.bundle, id, object))
+            .filter(|other| other.is_selected_by(service))
+            .collect()
     }
 
     /// The configuration's values: `None` when there is no file, it can't be seen, or the server would refuse it.
@@ -370,6 +390,18 @@ fn is_controlled(object: &Value) -> bool {
         .any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
 }
 
+/// Whether an autoscaler of the bundle sets the number of pods, so that `replicas` does not tell it.
+fn is_autoscaled(bundle: &Bundle, namespace: &str, object: &Object) -> bool {
+    bundle
+        .of_kind("autoscaling", "HorizontalPodAutoscaler")
+        .any(|(_, scaler)| {
+            let target = |field| json::text(&scaler.value, &["spec", "scaleTargetRef", field]);
+            bundle.namespace(scaler) == Some(namespace)
+                && target("kind") == Some(object.kind())
+                && target("name") == Some(object.name())
+        })
+}
+
 fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
     match kind {
         Kind::Pod => Some(1),
@@ -384,7 +416,7 @@ fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
 }
 
 /// What makes a container a NATS server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Evidence {
     Program,
     Image,

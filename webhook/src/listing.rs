@@ -135,7 +135,9 @@ fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
     // A line that nobody can read at a glance is no excerpt, and masking one for each finding would cost its square.
     let excerpt = Some(manifest.line(location.line))
         .filter(|line| {
-            !is_secret && finding.policy != "exposed-credentials" && line.len() <= LONGEST_EXCERPT
+            !is_secret
+                && !matches!(finding.policy, "exposed-credentials" | "opaque-routes")
+                && line.len() <= LONGEST_EXCERPT
         })
         .map(mask::line);
     Some(Row {

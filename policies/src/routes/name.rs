@@ -16,7 +16,7 @@ pub enum Named {
         /// How it is named.
         form: Form,
     },
-    /// One of its pods under a DNS domain that is not the cluster's: not ours to change.
+    /// One of its pods under a DNS domain that is not the cluster's, or by a Service of its own: not ours to change.
     DistantPod(u32),
     /// A Service before its pods, or an address of one.
     Service,
@@ -108,7 +108,12 @@ impl<'a> Names<'a> {
         if let Some(named) = self.read_address(host) {
             return named;
         }
+        // A final dot makes a name complete: DNS looks for nothing else.
+        let is_complete = host.ends_with('.');
         let host = host.trim_end_matches('.').to_ascii_lowercase();
+        if is_complete && !host.ends_with(&format!(".svc.{}", self.domain.to_ascii_lowercase())) {
+            return Named::Foreign;
+        }
         if host == "localhost" {
             return Named::Loopback;
         }
@@ -116,6 +121,7 @@ impl<'a> Names<'a> {
         let namespace = self.workload.namespace;
         let domain = self.domain.to_ascii_lowercase();
         match labels.as_slice() {
+            [name] if self.lookup(name).found().is_some() => self.service_named(name),
             [name] => match self.ordinal(name) {
                 Some(ordinal) => Named::Pod {
                     ordinal,
@@ -222,6 +228,13 @@ impl<'a> Names<'a> {
     fn service_named(&self, name: &str) -> Named {
         if name == self.service {
             return Named::Service;
+        }
+        // A Service for one pod is as good a name for it as any, and not ours to change.
+        if let Some(Some(ordinal)) = self.ordinal(name) {
+            return match self.lookup(name) {
+                Lookup::Found(..) => Named::DistantPod(ordinal),
+                Lookup::Absent | Lookup::Unknown => Named::UnknownService,
+            };
         }
         match self.lookup(name) {
             Lookup::Found(_, service) if self.workload.is_selected_by(service) => Named::Service,

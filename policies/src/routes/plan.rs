@@ -68,6 +68,8 @@ pub struct Plan {
     pub uncovered: Option<String>,
     /// Whether the certificate could be looked at.
     pub certificate_seen: bool,
+    /// Whether the port the server listens on is set where it can't be read.
+    pub port_unseen: bool,
 }
 
 impl Plan {
@@ -114,7 +116,9 @@ pub fn plan(workload: &Workload<'_>, domain: &str) -> Option<Plan> {
     let Routes::Listed { home, entries } = read(workload) else {
         return None;
     };
-    Some(Planner::new(workload, domain).plan(home, entries))
+    let mut planner = Planner::new(workload, domain);
+    planner.written = entries.iter().map(|entry| entry.text.clone()).collect();
+    Some(planner.plan(home, entries))
 }
 
 struct Planner<'a> {
@@ -123,6 +127,10 @@ struct Planner<'a> {
     governing: Governing,
     verification: Verification,
     port: Option<String>,
+    is_port_unseen: bool,
+    domain: &'a str,
+    /// The routes of the list, as written.
+    written: BTreeSet<String>,
     /// The numbers of the pods, when they are known and there are any.
     pods: Option<BTreeSet<u32>>,
 }
@@ -136,6 +144,9 @@ impl<'a> Planner<'a> {
             governing: workload.governing(),
             verification: verification(workload),
             port: listen_port(workload),
+            is_port_unseen: is_port_unseen(workload),
+            domain,
+            written: BTreeSet::new(),
             pods: workload
                 .replicas
                 .filter(|replicas| (1..=MAX_PODS).contains(replicas))
@@ -221,6 +232,7 @@ impl<'a> Planner<'a> {
             append,
             uncovered,
             certificate_seen,
+            port_unseen: self.is_port_unseen,
         }
     }
 
@@ -228,27 +240,39 @@ impl<'a> Planner<'a> {
         self.pods.as_ref().is_none_or(|pods| pods.contains(&pod))
     }
 
-    /// For each pod the entry that stays: the first that is right already, else the first.
+    /// For each pod the entry that stays: one whose name the certificate covers before others, one that is right before
+    /// one that is to be changed, the first before the rest.
     fn keepers(&self, entries: &[Entry], named: &[Named]) -> BTreeMap<u32, usize> {
-        let mut keepers = BTreeMap::new();
-        for right in [true, false] {
-            for (index, (entry, named)) in entries.iter().zip(named).enumerate() {
-                if let Named::Pod {
-                    ordinal: Some(pod),
-                    form,
-                } = *named
-                {
-                    let is_right = self
-                        .one_pod(&Route::parse(&entry.text), pod, form)
-                        .0
-                        .is_none();
-                    if is_right == right {
-                        keepers.entry(pod).or_insert(index);
-                    }
+        let mut keepers: BTreeMap<u32, (bool, bool, usize)> = BTreeMap::new();
+        for (index, (entry, named)) in entries.iter().zip(named).enumerate() {
+            let Named::Pod {
+                ordinal: Some(pod),
+                form,
+            } = *named
+            else {
+                continue;
+            };
+            let route = Route::parse(&entry.text);
+            let is_uncovered = match &self.verification {
+                Verification::On(certificate) if *certificate != Certificate::Unseen => {
+                    !certificate.covers(route.host)
                 }
-            }
+                Verification::On(_) | Verification::Off => false,
+            };
+            let rank = (
+                is_uncovered,
+                self.one_pod(&route, pod, form).0.is_some(),
+                index,
+            );
+            keepers
+                .entry(pod)
+                .and_modify(|best| *best = rank.min(*best))
+                .or_insert(rank);
         }
         keepers
+            .into_iter()
+            .map(|(pod, (_, _, index))| (pod, index))
+            .collect()
     }
 
     /// Judges an entry that names one pod.
@@ -291,17 +315,57 @@ impl<'a> Planner<'a> {
     /// What a route to the Service becomes: one to each pod that has none.
     fn all_pods(&self, route: &Route<'_>, pods: &[u32]) -> Option<Vec<String>> {
         let port = self.port.as_deref().or(route.port)?;
-        if self.pods.is_none() || !self.can_name_pods() {
+        // A Service may map its port to another one; where the server's own can't be read nobody knows which.
+        if self.pods.is_none() || !self.can_name_pods() || self.is_port_unseen {
             return None;
         }
-        pods.iter()
+        let own = pods
+            .iter()
             .map(|pod| Some(route.to(&self.best_host(*pod)?, port)))
-            .collect()
+            .collect::<Option<Vec<_>>>()?;
+        // The Service may lead to the pods of several workloads, which are one cluster then. They stand in the order of the
+        // input, so that each of the workloads asks for the same.
+        let mut routes = vec![(self.workload.id, own)];
+        let service = route.host.split('.').next().unwrap_or_default();
+        let found = self
+            .workload
+            .bundle
+            .lookup("", "Service", self.workload.namespace, service)
+            .found();
+        for sibling in found
+            .map(|(_, service)| self.workload.siblings(service))
+            .unwrap_or_default()
+        {
+            let other = Planner::new(&sibling, self.domain);
+            if !name::are_possible(&sibling) || !other.can_name_pods() {
+                return None;
+            }
+            let mut theirs = Vec::new();
+            for pod in other.pods.as_ref()? {
+                let with = route.to(
+                    &other.best_host(*pod)?,
+                    other.port.as_deref().unwrap_or(port),
+                );
+                if !self.written.contains(&with) {
+                    theirs.push(with);
+                }
+            }
+            routes.push((sibling.id, theirs));
+        }
+        routes.sort_by_key(|(id, _)| *id);
+        Some(routes.into_iter().flat_map(|(_, routes)| routes).collect())
     }
 
     /// Pods have names of their own only behind a headless Service; one that can't be seen may be none.
     fn can_name_pods(&self) -> bool {
-        matches!(self.governing, Governing::Headless(_))
+        match self.governing {
+            Governing::Headless(id) => self
+                .workload
+                .bundle
+                .object(id)
+                .is_some_and(|service| self.workload.is_selected_by(service)),
+            _ => false,
+        }
     }
 
     /// The longest name that the certificate in hand is good for, `None` when it is good for none; the full name where
@@ -429,6 +493,16 @@ fn listen_port(workload: &Workload<'_>) -> Option<String> {
         (None, None) => return None,
     };
     is_port(&port).then_some(port)
+}
+
+/// Whether the port is set, and comes from a variable.
+fn is_port_unseen(workload: &Workload<'_>) -> bool {
+    listen_port(workload).is_none()
+        && workload.cluster().is_some_and(|cluster| {
+            cluster
+                .find(&["listen", "port"])
+                .is_some_and(|value| value.origin.variable)
+        })
 }
 
 fn is_port(port: &str) -> bool {

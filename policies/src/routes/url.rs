@@ -19,7 +19,7 @@ impl<'a> Route<'a> {
         let text = text.trim();
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
-            None => (None, text),
+            None => (None, text.trim_start_matches('/')),
         };
         // The last `@` ends the credentials, even where one of them holds what should have been escaped.
         let (userinfo, rest) = match rest.rsplit_once('@') {

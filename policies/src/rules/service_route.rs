@@ -26,8 +26,8 @@
 //! `<pod>.<headless-service>.<namespace>.svc.<cluster-domain>`, with the entry's scheme and credentials and the port the
 //! server listens on (a Service may map another one). With cluster TLS the name is the longest that the certificate in
 //! hand covers. There is no repair, and the object is refused, where pods have no names of their own because the governing
-//! Service is not headless; where that Service can't be seen, or the number of pods is 0 or not known, there is a
-//! warning.
+//! Service is not headless; where that Service can't be seen, the pods are not several, or the port comes from a variable,
+//! there is a warning. A Service before several NATS StatefulSets becomes the pods of them all.
 //!
 //! ## Example
 //!
@@ -146,7 +146,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                         format!("{route} leads to any pod of {}", context.workload.title()),
                         remedy(context, plan, index),
                     );
-                    let found = if is_open(context) {
+                    let found = if is_open(context) || plan.port_unseen {
                         found.otherwise(Action::Warn)
                     } else {
                         found
@@ -175,10 +175,8 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 fn is_open(context: &Context<'_>) -> bool {
     let governing = context.workload.governing();
     matches!(governing, Governing::Unknown | Governing::Absent)
-        || context
-            .workload
-            .replicas
-            .is_none_or(|replicas| replicas == 0)
+        // One server with a route to itself loses nothing.
+        || context.workload.replicas.is_none_or(|replicas| replicas < 2)
 }
 
 fn remedy(context: &Context<'_>, plan: &Plan, index: usize) -> String {

@@ -119,7 +119,12 @@ impl Reader<'_> {
                 claim,
             ) {
                 Lookup::Found(_, object) => {
-                    let mut backing = self.claim(&pointer, name, &object.value, &[object]);
+                    let mut backing = self.claim(
+                        &pointer,
+                        name,
+                        &object.value,
+                        &[(claim.to_owned(), Some(object))],
+                    );
                     backing.shared_by_replicas = !own_directory
                         && is_shared(&object.value)
                         && self.workload.replicas.is_none_or(|replicas| replicas > 1);
@@ -244,20 +249,32 @@ impl Reader<'_> {
     }
 
     /// A claim, or the template of one; `claims` are the claims that exist for it.
-    fn claim(&self, pointer: &str, volume: &str, claim: &Value, claims: &[&Object]) -> Backing {
+    fn claim(
+        &self,
+        pointer: &str,
+        volume: &str,
+        claim: &Value,
+        claims: &[(String, Option<&Object>)],
+    ) -> Backing {
         let shared = is_shared(claim);
-        let bound = claims.iter().find_map(|claim| {
-            self.bound_volume(
-                claim.name(),
-                json::text(&claim.value, &["spec", "volumeName"]),
-            )
+        let of_pods = claims.iter().filter_map(|(name, claim)| {
+            let volume = claim.and_then(|claim| json::text(&claim.value, &["spec", "volumeName"]));
+            self.bound_volume(name, volume)
         });
-        let bound = bound.or_else(|| {
-            json::text(claim, &["spec", "volumeName"]).and_then(|name| self.volume_named(name))
-        });
-        let nature = bound
+        let named =
+            json::text(claim, &["spec", "volumeName"]).and_then(|name| self.volume_named(name));
+        let natures: Vec<Nature> = of_pods
+            .chain(named)
             .map(|volume| self.persistent_volume(volume, shared))
             .filter(|nature| *nature != Nature::Unknown)
+            .collect();
+        // One bad volume is enough.
+        let worst = natures
+            .iter()
+            .find(|nature| matches!(nature, Nature::NetworkFilesystem(_)));
+        let nature = worst
+            .or_else(|| natures.first())
+            .cloned()
             .unwrap_or_else(|| self.class(claim, shared));
         Backing {
             place: self.workload.own_place(pointer),
@@ -270,20 +287,21 @@ impl Reader<'_> {
     }
 
     /// The claims that a StatefulSet has made, or will take over, from a template: `<template>-<pod>`.
-    fn claims_of_template(&self, template: &str) -> Vec<&Object> {
+    fn claims_of_template(&self, template: &str) -> Vec<(String, Option<&Object>)> {
         let first = self.workload.first_ordinal;
         // As many as are looked at: the claims of one template are alike.
         let count = self.workload.replicas.unwrap_or(1).clamp(1, 100);
         (first..first.saturating_add(count))
-            .filter_map(|pod| {
+            .map(|pod| {
                 let name = format!("{template}-{}-{pod}", self.workload.name());
                 let namespace = self.workload.namespace;
-                self.workload
+                let found = self
+                    .workload
                     .bundle
                     .lookup("", "PersistentVolumeClaim", namespace, &name)
-                    .found()
+                    .found();
+                (name, found.map(|(_, claim)| claim))
             })
-            .map(|(_, claim)| claim)
             .collect()
     }
 
@@ -330,14 +348,17 @@ impl Reader<'_> {
                 .bundle
                 .lookup("storage.k8s.io", "StorageClass", "", name)
                 .found(),
-            None => self
-                .workload
-                .bundle
-                .of_kind("storage.k8s.io", "StorageClass")
-                .find(|(_, class)| {
-                    let annotations = json::map(&class.value, &["metadata", "annotations"]);
-                    is_default(annotations)
-                }),
+            None => {
+                let mut defaults = self
+                    .workload
+                    .bundle
+                    .of_kind("storage.k8s.io", "StorageClass")
+                    .filter(|(_, class)| {
+                        is_default(json::map(&class.value, &["metadata", "annotations"]))
+                    });
+                // Of two default classes the newer counts, and nobody knows here which that is.
+                defaults.next().filter(|_| defaults.next().is_none())
+            }
         };
         let Some((_, class)) = class else {
             let name = named.unwrap_or_default();

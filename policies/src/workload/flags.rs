@@ -113,7 +113,7 @@ impl CommandLine {
                         .unwrap_or_default()
                         .last()
                         .is_none_or(|before| {
-                            is_wrapping(&before.text)
+                            is_wrapper(&before.text)
                                 || matches!(
                                     before.text.as_str(),
                                     ";" | "&" | "|" | "\n" | "then" | "do" | "else" | "{" | "("
@@ -212,8 +212,8 @@ fn flags(words: &[Word]) -> Vec<Flag> {
     flags
 }
 
-/// Words that run the command after them, and their switches.
-fn is_wrapping(word: &str) -> bool {
+/// Words that run the command after them.
+fn is_wrapper(word: &str) -> bool {
     const WRAPPERS: &[&str] = &[
         "tini",
         "dumb-init",
@@ -224,8 +224,11 @@ fn is_wrapping(word: &str) -> bool {
         "entrypoint.sh",
     ];
     WRAPPERS.contains(&base_name(word))
-        || word == "--"
-        || (word.starts_with('-') && word.len() == 2 && word != "-c")
+}
+
+/// A wrapper, or one of its switches.
+fn is_wrapping(word: &str) -> bool {
+    is_wrapper(word) || word == "--" || (word.starts_with('-') && word.len() == 2 && word != "-c")
 }
 
 /// The last segment of a path.

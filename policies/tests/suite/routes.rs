@@ -29,6 +29,7 @@ fn a_service_becomes_one_route_to_each_pod() {
         "nats://nats:6222",
         "nats://localhost:6222",
         "nats-headless:6222",
+        "\"//nats-headless:6222\"",
         "nats://nats-headless",
     ] {
         assert_eq!(repaired(&[service]), all(3), "{service}");
@@ -450,7 +451,9 @@ spec:
       volumes: [{name: config, configMap: {name: nats}}]
 "
     .to_owned();
-    assert_eq!(cluster.repaired_routes(), all(3));
+    let mut expected = all(3);
+    expected.push(format!("nats://other-0.{DOMAIN}"));
+    assert_eq!(cluster.repaired_routes(), expected);
     cluster.more = cluster.more.replace("replicas: 1", "replicas: 2").replace(
         "    spec:\n      containers",
         "    spec:\n      topologySpreadConstraints: [{maxSkew: 1, whenUnsatisfiable: DoNotSchedule, \
@@ -459,6 +462,130 @@ spec:
     let mut expected = all(3);
     expected.extend((0..2).map(|pod| format!("nats://other-{pod}.{DOMAIN}")));
     assert_eq!(cluster.repaired_routes(), expected);
+}
+
+/// Another StatefulSet of one pod behind the same Services, with a file of its own or the same one.
+fn sibling(name: &str, file: &str) -> String {
+    format!(
+        "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: {name}, namespace: messaging}}\nspec:\n  \
+         replicas: 1\n  serviceName: nats-headless\n  selector: {{matchLabels: {{app: nats}}}}\n  template:\n    \
+         metadata: {{labels: {{app: nats}}}}\n    spec:\n      containers:\n      - {{name: nats, image: nats, \
+         args: [-c, /etc/nats/nats.conf], volumeMounts: [{{name: config, mountPath: /etc/nats}}]}}\n      \
+         volumes: [{{name: config, configMap: {{name: {file}}}}}]\n"
+    )
+}
+
+#[test]
+fn a_service_before_several_workloads_becomes_the_pods_of_them_all() {
+    let expected = [
+        format!("nats://nats-0.{DOMAIN}"),
+        format!("nats://b-0.{DOMAIN}"),
+        format!("nats://c-0.{DOMAIN}"),
+    ];
+    for file in ["nats", "other"] {
+        let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+        cluster.replicas = 1;
+        cluster.more = sibling("b", file) + &sibling("c", file);
+        assert_eq!(cluster.repaired_routes(), expected, "{file}");
+    }
+}
+
+#[test]
+fn a_shared_file_is_repaired_only_when_all_that_use_it_agree() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.more = sibling("b", "nats").replace("replicas: 1", "replicas: 0");
+    assert_eq!(cluster.repaired_routes(), ["nats://nats-headless:6222"]);
+}
+
+#[test]
+fn what_would_not_resolve_is_not_written() {
+    let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
+    cluster.service =
+        "{clusterIP: None, publishNotReadyAddresses: true, selector: {app: other}}".to_owned();
+    assert_eq!(cluster.repaired_routes(), ["nats://nats-headless:6222"]);
+}
+
+#[test]
+fn a_port_that_can_not_be_read_is_not_taken_from_the_service() {
+    for port in ["port: $P", "listen: $L"] {
+        let mut cluster = Cluster::with_routes(&["nats://nats-headless:7777"]);
+        cluster.conf = cluster.conf.replace("port: 6222", port);
+        assert_eq!(cluster.repaired_routes(), ["nats://nats-headless:7777"]);
+        assert!(
+            cluster.findings()[0].starts_with("warn service-route"),
+            "{:?}",
+            cluster.findings()
+        );
+    }
+}
+
+#[test]
+fn under_an_autoscaler_the_list_stays() {
+    let mut cluster = Cluster::with_routes(&[&full(0), &full(1), &full(2), &full(3), &full(4)]);
+    cluster.more = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\n\
+                    metadata: {name: nats, namespace: messaging}\n\
+                    spec: {maxReplicas: 5, scaleTargetRef: {kind: StatefulSet, name: nats}}\n"
+        .to_owned();
+    assert_eq!(cluster.repaired_routes(), all(5));
+}
+
+#[test]
+fn a_service_for_one_pod_is_a_name_for_it() {
+    let routes: Vec<String> = (0..3)
+        .map(|pod| format!("nats://nats-{pod}.messaging.svc.cluster.local:6222"))
+        .collect();
+    let mut cluster = Cluster::with_routes(&routes.iter().map(String::as_str).collect::<Vec<_>>());
+    for pod in 0..3 {
+        cluster.more += &format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: nats-{pod}, namespace: messaging}}\n\
+             spec: {{selector: {{statefulset.kubernetes.io/pod-name: nats-{pod}}}}}\n"
+        );
+    }
+    assert_eq!(cluster.repaired_routes(), routes);
+    assert_eq!(cluster.findings(), Vec::<String>::new());
+}
+
+#[test]
+fn under_tls_the_entry_that_is_covered_is_the_one_that_stays() {
+    let routes: Vec<String> = (0..3)
+        .map(|pod| format!("nats://nats-{pod}.nats-headless:6222"))
+        .collect();
+    let mut listed: Vec<&str> = routes.iter().map(String::as_str).collect();
+    let long = full(0);
+    listed.push(&long);
+    assert_eq!(
+        tls(Some("'*.nats-headless'"), &listed, false).repaired_routes(),
+        routes
+    );
+    let uncovered = tls(Some("nats"), &["nats://nats-headless:6222"], false);
+    assert_eq!(uncovered.repaired_routes(), ["nats://nats-headless:6222"]);
+    assert!(
+        uncovered
+            .findings()
+            .iter()
+            .any(|line| line.starts_with("deny service-route"))
+    );
+}
+
+#[test]
+fn an_include_that_can_not_be_seen_is_not_taken_for_empty() {
+    let mut cluster = Cluster::with_routes(&[]);
+    cluster.conf = "cluster {\n  port: 6222\n  include ./routes.conf\n}\n".to_owned();
+    cluster.volumes = ", {name: more, secret: {secretName: elsewhere}}".to_owned();
+    cluster.mounts = ", {name: more, mountPath: /etc/nats/routes.conf, subPath: r}".to_owned();
+    assert_eq!(
+        cluster.findings(),
+        [
+            "warn opaque-routes spec.template.spec.containers[0]: StatefulSet messaging/nats: \
+          the included file ./routes.conf is not in the input"
+        ]
+    );
+}
+
+#[test]
+fn a_short_name_with_a_final_dot_is_foreign() {
+    let route = "nats://nats-0.nats-headless.:6222";
+    assert_eq!(repaired(&[route, &full(0), &full(1), &full(2)])[0], route);
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn an_object_that_stands_twice_is_pointed_out() {
 fn a_diff_shows_what_would_change() {
     let diff = run(&["fix", "--diff", "partitioned.yaml"]).out;
     assert!(
-        diff.starts_with("--- partitioned.yaml\n+++ partitioned.yaml\n@@ -22,7 +22,9 @@\n"),
+        diff.starts_with("--- partitioned.yaml\n+++ partitioned.yaml\n@@ -25,1 +25,3 @@\n"),
         "{diff}"
     );
     assert!(diff.contains("\n-        nats://nats:6222\n+        nats://nats-0.nats.messaging.svc.cluster.local:6222\n"), "{diff}");

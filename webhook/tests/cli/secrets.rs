@@ -25,8 +25,13 @@ data:
   nats.conf: |
     cluster {
       port: 6222
-      routes: [nats://a:MARKED-7@nats:6222, "nats://MARKED-8@nats-0.nats:6222", nats://a:MARKED@9@gone:6222]
+      routes: [nats://a:MARKED-7@nats:6222, "nats://MARKED-8@nats-0.nats:6222", nats://a:MARKED@9@gone:6222
+        "nats://a:MARKED,19@nats:6222"
+        "nats://a:MARKED/20#x?y@gone:6222"
+        "a:MARKED-21@nats-1.nats:6222"
+      ]
     }
+    jetstream { encryption_key: "MARKED-22", store_dir: /data }
     accounts: { A: { users: [ { user: a, password: MARKED-10 } ] } }
 ---
 apiVersion: v1
@@ -37,6 +42,12 @@ stringData:
   other: MARKED-13
 data:
   more: TUFSS0VELTE0
+---
+apiVersion: v1
+kind: SecretList
+items:
+- metadata: {name: listed}
+  data: {x: TUFSS0VELTE0}
 ---
 apiVersion: v1
 kind: Service
@@ -108,6 +119,9 @@ spec:
       - name: nats
         image: nats
         args: ["--cluster", "nats://a:MARKED-15@0.0.0.0:6222", "--routes=nats://a:MARKED-16@nats:6222", "--pass", "MARKED-17", "--auth=MARKED-18"]
+        env:
+        - name: NATS_PASSWORD
+          value: MARKED-23
 "#;
 
 /// How the marks look in base64, at each of the three alignments.
@@ -167,7 +181,7 @@ fn the_plants_are_found_at_all() {
     assert!(
         crate::support::run(&["fix", &planted])
             .out
-            .contains("nats://a:MARKED-7@nats-1.nats.default.svc")
+            .contains("nats://a:MARKED-7@nats-2.nats.default.svc")
     );
 }
 
