@@ -231,6 +231,23 @@ impl Bundle {
         self.objects.get(*id)
     }
 
+    /// The objects of one kind in one namespace, with their ids, in the order of their names.
+    pub fn in_namespace(
+        &self,
+        group: &str,
+        kind: &str,
+        namespace: &str,
+    ) -> impl Iterator<Item = (ObjectId, &Object)> {
+        let first = key(group, kind, namespace, "");
+        let of = (first.0.clone(), first.1.clone(), first.2.clone());
+        self.index
+            .range(first..)
+            .take_while(move |((group, kind, namespace, _), _)| {
+                (group, kind, namespace) == (&of.0, &of.1, &of.2)
+            })
+            .filter_map(|(_, id)| Some((*id, self.objects.get(*id)?)))
+    }
+
     /// The objects of one kind, with their ids.
     pub fn of_kind(&self, group: &str, kind: &str) -> impl Iterator<Item = (ObjectId, &Object)> {
         let ids = self

@@ -291,10 +291,8 @@ impl<'a> Workload<'a> {
     /// The other NATS StatefulSets of the namespace whose pods a Service selects as well.
     pub fn siblings(&self, service: &Object) -> Vec<Self> {
         self.bundle
-            .of_kind("apps", "StatefulSet")
-            .filter(|(id, object)| {
-                *id != self.id && self.bundle.namespace(object) == Some(self.namespace)
-            })
+            .in_namespace("apps", "StatefulSet", self.namespace)
+            .filter(|(id, _)| *id != self.id)
             .filter_map(|(id, object)| Self::read(self.bundle, id, object))
             .filter(|other| other.is_selected_by(service))
             .collect()
