@@ -1,8 +1,10 @@
 //! What a policy is given: one workload, the settings, and what several policies need to know of both.
 
 use crate::policy::{Finding, Place};
+use crate::routes::list::{self, Routes};
 use crate::routes::plan::{Plan, plan};
 use crate::settings::Settings;
+use crate::storage::backing::{self, Backing};
 use crate::storage::jetstream::{self, State};
 use crate::workload::Workload;
 
@@ -13,20 +15,32 @@ pub struct Context<'a> {
     pub workload: &'a Workload<'a>,
     /// The settings.
     pub settings: &'a Settings,
+    /// The routes as written.
+    pub routes: Routes,
     /// The routes of a StatefulSet, judged.
     pub plan: Option<Plan>,
     /// JetStream's settings.
     pub jetstream: State,
+    /// What the store of a running JetStream lies on, where its directory is known.
+    pub backing: Option<Backing>,
 }
 
 impl<'a> Context<'a> {
     /// Looks at a workload.
     pub fn new(workload: &'a Workload<'a>, settings: &'a Settings) -> Self {
+        let routes = list::read(workload);
+        let jetstream = jetstream::read(workload);
+        let directory = match &jetstream {
+            State::On(jetstream) => jetstream.directory.path(),
+            State::Off | State::Unseen => None,
+        };
         Self {
             workload,
             settings,
-            plan: plan(workload, &settings.cluster_domain),
-            jetstream: jetstream::read(workload),
+            plan: plan(workload, &routes, &settings.cluster_domain),
+            routes,
+            jetstream,
+            backing: directory.map(|directory| backing::of(workload, settings, &directory)),
         }
     }
 }

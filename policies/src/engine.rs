@@ -234,15 +234,9 @@ fn withdraw_disputed(settings: &Settings, report: &mut Report) {
                 .map(|exempted| key(&exempted.finding)),
         )
         .collect();
-    for judged in &mut report.findings {
-        if judged.action == Action::Fix
-            && against.contains(&key(&judged.finding))
-            && let Some(policy) = find(judged.finding.policy)
-        {
-            judged.finding.fix = None;
-            judged.action = action(policy, settings.action(policy), &judged.finding);
-        }
-    }
+    withdraw(settings, &mut report.findings, |judged| {
+        against.contains(&key(&judged.finding))
+    });
 }
 
 /// A repair that can't be made is none: its finding is answered as one without.
@@ -255,12 +249,24 @@ fn withdraw_impossible(bundle: &Bundle, settings: &Settings, findings: &mut [Jud
     if refused.is_empty() {
         return;
     }
+    withdraw(settings, findings, |judged| {
+        let mut edits = judged
+            .finding
+            .fix
+            .iter()
+            .flat_map(|fix| &fix.edits)
+            .map(Edit::target);
+        edits.any(|(object, pointer)| refused.contains(&(object, pointer.to_owned())))
+    });
+}
+
+/// Takes repairs back: their findings are answered as those without.
+fn withdraw(settings: &Settings, findings: &mut [Judged], is_refused: impl Fn(&Judged) -> bool) {
     for judged in findings {
-        let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
-        let is_refused = edits
-            .map(Edit::target)
-            .any(|(object, pointer)| refused.contains(&(object, pointer.to_owned())));
-        if let Some(policy) = find(judged.finding.policy).filter(|_| is_refused) {
+        if judged.action == Action::Fix
+            && is_refused(judged)
+            && let Some(policy) = find(judged.finding.policy)
+        {
             judged.finding.fix = None;
             judged.action = action(policy, settings.action(policy), &judged.finding);
         }

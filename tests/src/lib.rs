@@ -6,5 +6,6 @@
     reason = "a harness that cannot do its work ends the test and says why"
 )]
 
+mod go;
 pub mod oracle;
 pub mod server;

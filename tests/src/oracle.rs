@@ -1,11 +1,12 @@
 //! nats-server's own configuration parser, as a process to ask.
 
+use crate::go::{go, module};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A running oracle (`tests/oracle/main.go`).
@@ -68,24 +69,15 @@ impl Drop for Oracle {
 
 /// Builds the oracle and says where it is.
 pub fn build() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle");
     let program = std::env::current_exe()
         .expect("a test knows its own path")
         .with_file_name("oracle");
-    let status = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(&source)
-        .status();
-    match status {
-        Ok(status) => assert!(
-            status.success(),
-            "`go build` in {} failed",
-            source.display()
-        ),
-        Err(error) => panic!("the oracle needs Go 1.26 or later (https://go.dev/dl): {error}"),
-    }
+    go(|go| {
+        go.args(["build", "-o"])
+            .arg(&program)
+            .arg(".")
+            .current_dir(module());
+    });
     program
 }
 

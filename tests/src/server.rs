@@ -1,5 +1,6 @@
 //! A real nats-server to ask whether it would start with a configuration.
 
+use crate::go::{go, module};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,23 +26,25 @@ pub struct Verdict {
 impl Server {
     /// Builds the server of the version that `tests/oracle/go.mod` pins. Needs Go, and root for `chroot`.
     pub fn build() -> Self {
-        let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle");
         let root = std::env::temp_dir().join(format!("natsguard-server-{}", std::process::id()));
         fs::create_dir_all(&root).expect("the temporary directory can be written");
-        let program = root.join("nats-server");
-        run(Command::new("go")
-            .args(["build", "-o"])
-            .arg(&program)
-            .arg("github.com/nats-io/nats-server/v2")
-            .env("CGO_ENABLED", "0")
-            .current_dir(&oracle));
-        let goroot = run(Command::new("go").args(["env", "GOROOT"]));
+        go(|go| {
+            go.args(["build", "-o"])
+                .arg(root.join("nats-server"))
+                .arg("github.com/nats-io/nats-server/v2")
+                .env("CGO_ENABLED", "0")
+                .current_dir(module());
+        });
+        let goroot = go(|go| {
+            go.args(["env", "GOROOT"]);
+        });
         let generator = Path::new(goroot.trim()).join("src/crypto/tls/generate_cert.go");
-        run(Command::new("go")
-            .arg("run")
-            .arg(generator)
-            .args(["--host", "localhost", "--ca"])
-            .current_dir(&root));
+        go(|go| {
+            go.arg("run")
+                .arg(generator)
+                .args(["--host", "localhost", "--ca"])
+                .current_dir(&root);
+        });
         let read =
             |name: &str| fs::read(root.join(name)).expect("generate_cert.go writes its files");
         Self {
@@ -102,16 +105,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.root);
     }
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("this needs Go 1.26 or later (https://go.dev/dl): {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

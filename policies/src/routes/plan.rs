@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::certificate::Certificate;
 use crate::conf;
 use crate::policy::Edit;
-use crate::routes::list::{Entry, Home, Routes, read};
+use crate::routes::list::{Entry, Home, Routes};
 use crate::routes::name::{self, Form, Named, Names};
 use crate::routes::url::Route;
 use crate::workload::{Governing, Kind, Workload};
@@ -51,6 +51,24 @@ pub enum Verification {
     Off,
     /// Hosts are checked against this certificate.
     On(Certificate),
+}
+
+impl Verification {
+    /// The certificate that hosts are checked against, where it can be looked at.
+    fn seen(&self) -> Option<&Certificate> {
+        match self {
+            Self::On(certificate) if *certificate != Certificate::Unseen => Some(certificate),
+            Self::On(_) | Self::Off => None,
+        }
+    }
+
+    /// Whether a host is known to pass.
+    fn admits(&self, host: &str) -> bool {
+        match self {
+            Self::On(certificate) => certificate.covers(host),
+            Self::Off => true,
+        }
+    }
 }
 
 /// The whole list, judged.
@@ -109,16 +127,16 @@ impl Plan {
 }
 
 /// Judges the routes of a StatefulSet: `None` for other kinds and where there is no list to judge.
-pub fn plan(workload: &Workload<'_>, domain: &str) -> Option<Plan> {
+pub fn plan(workload: &Workload<'_>, routes: &Routes, domain: &str) -> Option<Plan> {
     if workload.kind != Kind::StatefulSet || !name::are_possible(workload) {
         return None;
     }
-    let Routes::Listed { home, entries } = read(workload) else {
+    let Routes::Listed { home, entries } = routes else {
         return None;
     };
     let mut planner = Planner::new(workload, domain);
     planner.written = entries.iter().map(|entry| entry.text.clone()).collect();
-    Some(planner.plan(home, entries))
+    Some(planner.plan(home.clone(), entries.clone()))
 }
 
 struct Planner<'a> {
@@ -253,12 +271,10 @@ impl<'a> Planner<'a> {
                 continue;
             };
             let route = Route::parse(&entry.text);
-            let is_uncovered = match &self.verification {
-                Verification::On(certificate) if *certificate != Certificate::Unseen => {
-                    !certificate.covers(route.host)
-                }
-                Verification::On(_) | Verification::Off => false,
-            };
+            let is_uncovered = self
+                .verification
+                .seen()
+                .is_some_and(|certificate| !certificate.covers(route.host));
             let rank = (
                 is_uncovered,
                 self.one_pod(&route, pod, form).0.is_some(),
@@ -298,10 +314,7 @@ impl<'a> Planner<'a> {
             return (with.is_some().then_some(Fault::Port), with);
         }
         let host = self.names.host(pod, Form::Full);
-        let is_covered = match &self.verification {
-            Verification::Off => true,
-            Verification::On(certificate) => certificate.covers(&host),
-        };
+        let is_covered = self.verification.admits(&host);
         let resolves = !matches!(
             self.governing,
             Governing::Unnamed | Governing::NotHeadless(_)
@@ -371,12 +384,12 @@ impl<'a> Planner<'a> {
     /// The longest name that the certificate in hand is good for, `None` when it is good for none; the full name where
     /// none is in hand.
     fn best_host(&self, pod: u32) -> Option<String> {
-        match &self.verification {
-            Verification::On(certificate) if *certificate != Certificate::Unseen => FORMS
+        match self.verification.seen() {
+            Some(certificate) => FORMS
                 .iter()
                 .map(|form| self.names.host(pod, *form))
                 .find(|host| certificate.covers(host)),
-            Verification::On(_) | Verification::Off => Some(self.names.host(pod, Form::Full)),
+            None => Some(self.names.host(pod, Form::Full)),
         }
     }
 
@@ -413,13 +426,9 @@ impl<'a> Planner<'a> {
 
     /// The full name; under TLS a form that is known to be good, or else the one the neighbours have.
     fn neighbourly_host(&self, pod: u32, style: Option<Form>) -> String {
-        let is_good = |host: &String| match &self.verification {
-            Verification::Off => true,
-            Verification::On(certificate) => certificate.covers(host),
-        };
         let form = style.unwrap_or(Form::Full);
         self.best_host(pod)
-            .filter(is_good)
+            .filter(|host| self.verification.admits(host))
             .unwrap_or_else(|| self.names.host(pod, form))
     }
 
@@ -443,10 +452,10 @@ impl<'a> Planner<'a> {
 
     /// What the certificate lacks for full names, where entries have, or should have, names of pods.
     fn uncovered(&self, decisions: &[Decision]) -> (Option<String>, bool) {
-        let Verification::On(certificate) = &self.verification else {
+        if self.verification == Verification::Off {
             return (None, true);
-        };
-        let seen = *certificate != Certificate::Unseen;
+        }
+        let seen = self.verification.seen().is_some();
         let is_due = decisions.iter().any(|decision| match decision.fault {
             Some(Fault::Short) => true,
             Some(Fault::Service) => seen || decision.with.is_some(),
@@ -470,7 +479,7 @@ impl<'a> Planner<'a> {
             .flatten()
             .chain(first.iter().filter(|_| self.pods.is_none()));
         let lacks =
-            is_due && !pods.all(|pod| certificate.covers(&self.names.host(*pod, Form::Full)));
+            is_due && !pods.all(|pod| self.verification.admits(&self.names.host(*pod, Form::Full)));
         (lacks.then(|| self.names.wildcard(Form::Full)), seen)
     }
 }

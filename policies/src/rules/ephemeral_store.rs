@@ -60,7 +60,7 @@
 
 use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
-use crate::storage::backing::{self, Nature};
+use crate::storage::backing::Nature;
 use crate::storage::jetstream::{Directory, Limit, State};
 
 /// The policy.
@@ -83,7 +83,9 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let Some(directory) = jetstream.directory.path() else {
         return Vec::new();
     };
-    let backing = backing::of(context, &directory);
+    let Some(backing) = &context.backing else {
+        return Vec::new();
+    };
     let Nature::Ephemeral(what) = backing.nature else {
         return Vec::new();
     };
@@ -94,7 +96,11 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         (jetstream.place.clone(), detail, remedy)
     } else {
         let detail = format!("{directory} of {title} is on {what}");
-        (backing.place, detail, "mount a volumeClaimTemplate there")
+        (
+            backing.place.clone(),
+            detail,
+            "mount a volumeClaimTemplate there",
+        )
     };
     vec![finding(
         POLICY.id,

@@ -91,8 +91,7 @@
 
 use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
-use crate::storage::backing::{self, Nature};
-use crate::storage::jetstream::State;
+use crate::storage::backing::Nature;
 
 /// The policy.
 pub const POLICY: Policy = Policy {
@@ -108,13 +107,9 @@ const REMEDY: &str =
     "put the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
-    let State::On(jetstream) = &context.jetstream else {
+    let Some(backing) = &context.backing else {
         return Vec::new();
     };
-    let Some(directory) = jetstream.directory.path() else {
-        return Vec::new();
-    };
-    let backing = backing::of(context, &directory);
     let found = |reason, what: String, remedy: &str| {
         let volume = backing.volume.as_deref().unwrap_or_default();
         let detail = format!("volume {volume} of {}: {what}", context.workload.title());

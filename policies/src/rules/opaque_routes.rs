@@ -59,7 +59,7 @@
 
 use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
-use crate::routes::list::{Routes, read};
+use crate::routes::list::Routes;
 use crate::routes::name;
 use crate::workload::Kind;
 
@@ -79,17 +79,17 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     if workload.kind != Kind::StatefulSet || !is_several {
         return Vec::new();
     }
-    let (place, detail) = match read(workload) {
-        Routes::Opaque { place, detail } => (place, detail),
+    let (place, detail) = match &context.routes {
+        Routes::Opaque { place, detail } => (place, detail.as_str()),
         Routes::Listed { home, .. } if !name::are_possible(workload) => {
             let detail = "its name, its namespace or its serviceName is no DNS label";
-            (home.place().clone(), detail.to_owned())
+            (home.place(), detail)
         }
         Routes::Listed { .. } | Routes::None => return Vec::new(),
     };
     vec![finding(
         POLICY.id,
-        place,
+        place.clone(),
         "the cluster routes can't be read, so they could not be checked",
         format!("{}: {detail}", workload.title()),
         "write the routes out, one to each pod, in a file that is applied together with the workload",

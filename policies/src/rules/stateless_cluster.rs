@@ -48,7 +48,7 @@
 
 use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
-use crate::routes::list::{Routes, read};
+use crate::routes::list::Routes;
 use crate::workload::Kind;
 
 /// The policy.
@@ -66,7 +66,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     if !matches!(workload.kind, Kind::Deployment | Kind::DaemonSet) || !workload.is_clustered() {
         return Vec::new();
     }
-    let has_routes = match read(workload) {
+    let has_routes = match &context.routes {
         Routes::Listed { entries, .. } => !entries.is_empty(),
         Routes::Opaque { .. } => true,
         Routes::None => false,

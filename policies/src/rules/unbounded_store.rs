@@ -96,7 +96,6 @@
 use crate::context::{Context, finding};
 use crate::json;
 use crate::policy::{Action, Finding, Place, Policy};
-use crate::storage::backing;
 use crate::storage::jetstream::{Limit, State};
 
 /// The policy.
@@ -118,10 +117,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         &["resources", "limits", "memory"],
     )
     .and_then(json::quantity);
-    let claim = jetstream
-        .directory
-        .path()
-        .and_then(|path| backing::of(context, &path).request);
+    let claim = context.backing.as_ref().and_then(|backing| backing.request);
     let memory = limit(
         context,
         &jetstream.memory,

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::bundle::{Lookup, Object};
-use crate::context::Context;
 use crate::json;
 use crate::policy::Place;
+use crate::settings::Settings;
 use crate::storage::drivers::{self, Medium};
 use crate::workload::mounts::mount_of;
 use crate::workload::{Kind, Workload};
@@ -48,8 +48,7 @@ pub enum Nature {
 }
 
 /// What a directory of the server's container lies on.
-pub fn of(context: &Context<'_>, directory: &str) -> Backing {
-    let workload = context.workload;
+pub fn of(workload: &Workload<'_>, settings: &Settings, directory: &str) -> Backing {
     let Some(mount) = mount_of(workload.container, directory) else {
         return Backing {
             place: workload.own_place(workload.container_pointer.clone()),
@@ -59,7 +58,7 @@ pub fn of(context: &Context<'_>, directory: &str) -> Backing {
             shared_by_replicas: false,
         };
     };
-    let reader = Reader { context, workload };
+    let reader = Reader { workload, settings };
     let own_directory = json::get(mount.value, &["subPathExpr"]).is_some();
     // A claim template takes the place of a volume of the same name.
     if workload.kind == Kind::StatefulSet {
@@ -97,8 +96,8 @@ pub fn of(context: &Context<'_>, directory: &str) -> Backing {
 }
 
 struct Reader<'a> {
-    context: &'a Context<'a>,
     workload: &'a Workload<'a>,
+    settings: &'a Settings,
 }
 
 impl Reader<'_> {
@@ -236,7 +235,7 @@ impl Reader<'_> {
         parameter: impl Fn(&str) -> Option<&'p str>,
         how: &str,
     ) -> Nature {
-        let own = self.context.settings.drivers();
+        let own = self.settings.drivers();
         let (medium, title) = match (own.get(driver), drivers::find(driver, shared, parameter)) {
             (Some(medium), _) => (*medium, "a network file system"),
             (None, Some(row)) => (row.medium, row.title),

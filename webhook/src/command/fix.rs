@@ -29,11 +29,15 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         return Ok(UNUSABLE);
     }
     let mut input = Input::read(&args.paths, args.rules.namespace.as_deref());
-    let before: Vec<Vec<u8>> = input
-        .manifests
-        .iter()
-        .map(|manifest| manifest.bytes().to_vec())
-        .collect();
+    let before: Vec<Vec<u8>> = if args.diff || args.in_place {
+        input
+            .manifests
+            .iter()
+            .map(|manifest| manifest.bytes().to_vec())
+            .collect()
+    } else {
+        Vec::new()
+    };
     let Outcome {
         report,
         beside,
