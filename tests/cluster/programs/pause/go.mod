@@ -1,0 +1,3 @@
+module natsguard.dev/tests/cluster/pause
+
+go 1.26.0
