@@ -6,6 +6,8 @@
     reason = "a harness that cannot do its work ends the test and says why"
 )]
 
+pub mod bed;
+pub mod cluster;
 mod go;
 pub mod oracle;
 pub mod server;
