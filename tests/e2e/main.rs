@@ -1,0 +1,175 @@
+//! The end-to-end tests: real pods on a real cluster. `cargo e2e -- --help` says what can be asked.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that can't go on has failed, and says so"
+)]
+
+mod lifecycle;
+mod node_failure;
+mod partition;
+mod placement;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use libtest_mimic::{Arguments, Failed, Trial};
+use natsguard_tests::bed::{Bed, Needs, Options, Test, say};
+use natsguard_tests::cluster::machine::Footprint;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Run what takes long in full: longer observations, ten cycles of a cluster.
+    #[arg(long)]
+    full: bool,
+    /// Leave the cluster, and the namespaces of failed tests, for a look. `cargo cluster down` removes them.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    harness: Arguments,
+}
+
+/// The tests that run on a cluster.
+const TESTS: &[(&str, Needs, Test)] = &[
+    (
+        "partition::a_route_to_a_cluster_ip_service_leads_nowhere",
+        Needs::Any,
+        |space| Box::pin(partition::service_route(space)),
+    ),
+    (
+        "partition::names_that_wait_for_readiness_never_resolve",
+        Needs::Any,
+        |space| Box::pin(partition::hidden_names(space)),
+    ),
+    (
+        "partition::a_name_for_each_pod_at_once_makes_a_cluster",
+        Needs::Any,
+        |space| Box::pin(partition::published_names(space)),
+    ),
+    (
+        "placement::required_anti_affinity_keeps_pods_on_different_nodes",
+        Needs::Any,
+        |space| Box::pin(placement::apart(space)),
+    ),
+    (
+        "placement::without_it_pods_share_a_node",
+        Needs::Any,
+        |space| Box::pin(placement::together(space)),
+    ),
+    (
+        "tools::helm_installs_and_removes_a_release",
+        Needs::Any,
+        |space| Box::pin(tools::helm(space)),
+    ),
+    (
+        "tools::the_projects_image_runs_on_every_node",
+        Needs::Local,
+        |space| Box::pin(tools::image(space)),
+    ),
+    (
+        "tools::what_is_paused_hangs_and_goes_on",
+        Needs::Alone,
+        |space| Box::pin(tools::pause(space)),
+    ),
+    (
+        "node_failure::a_stream_outlives_a_node",
+        Needs::Alone,
+        |space| Box::pin(node_failure::stream(space)),
+    ),
+];
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let options = Options {
+        full: args.full,
+        keep: args.keep,
+        logs: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("e2e"),
+    };
+    match run(&args.harness, options) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("cargo e2e: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
+    let bed = Arc::new(Bed::new(options)?);
+    if let Some(path) = bed.foreign() {
+        say(&format!(
+            "KUBECONFIG is {}: what is marked [local] or [machine] needs the cluster on this machine, and is ignored",
+            path.display()
+        ));
+    } else if bed.is_named() {
+        say(
+            "KUBECONFIG names the cluster on this machine: what is marked [machine] needs to start its own, and is ignored",
+        );
+    }
+    // A failed test is reported with its message; where in the harness it came from tells nobody anything.
+    std::panic::set_hook(Box::new(|info| say(&info.to_string())));
+    end_on_signal(Arc::clone(&bed));
+    let before = Footprint::now()?;
+    let mut trials = vec![];
+    for (name, test) in lifecycle::TESTS {
+        let bed_here = Arc::clone(&bed);
+        let full = bed.options().full;
+        let trial = Trial::test(*name, move || {
+            bed_here
+                .run_without_cluster(|stop| test(stop, full))
+                .map_err(|error| Failed::from(format!("{error:#}")))
+        });
+        // A cluster that somebody uses is not ended to test whether clusters end.
+        trials.push(trial.with_ignored_flag(bed.is_named()).with_kind("machine"));
+    }
+    for (name, needs, test) in TESTS {
+        let bed_here = Arc::clone(&bed);
+        let local = *needs != Needs::Any;
+        let trial = Trial::test(*name, move || {
+            bed_here
+                .run(name, *needs, *test)
+                .map_err(|error| Failed::from(format!("{error:#}")))
+        });
+        trials.push(
+            trial
+                .with_kind(if local { "local" } else { "" })
+                .with_ignored_flag(local && bed.foreign().is_some()),
+        );
+    }
+    let conclusion = libtest_mimic::run(harness, trials);
+    bed.release()?;
+    let left = before.difference(&Footprint::now()?);
+    if !left.is_empty() && !bed.options().keep && !bed.is_named() {
+        anyhow::bail!("the test run changed the machine:\n{}", left.join("\n"));
+    }
+    Ok(conclusion.exit_code())
+}
+
+/// Removes the cluster when the user has had enough: the harness knows no way to be asked to stop.
+#[allow(
+    clippy::exit,
+    reason = "the tests are in threads that can't be ended otherwise"
+)]
+fn end_on_signal(bed: Arc<Bed>) {
+    thread::spawn(move || {
+        while !bed.stop().is_raised() {
+            thread::sleep(Duration::from_millis(100));
+        }
+        say("interrupted: removing the cluster");
+        if let Err(error) = bed.abandon() {
+            say(&format!(
+                "cargo e2e: {error:#}; `cargo cluster down` tries again"
+            ));
+        }
+        std::process::exit(130);
+    });
+}
