@@ -1,6 +1,8 @@
 //! The library behind the `natsguard` binary: all input and output, around the rules of `natsguard-policies`.
 
+pub mod admission;
 pub mod args;
+pub mod certificates;
 pub mod command;
 pub mod diff;
 pub mod input;
@@ -9,3 +11,5 @@ pub mod manifest;
 pub mod mask;
 pub mod output;
 pub mod repair;
+pub mod server;
+pub mod telemetry;
