@@ -17,11 +17,16 @@ impl Served {
     pub fn put(&self, key: CertifiedKey) {
         self.key.store(Some(Arc::new(key)));
     }
+
+    /// What is served now.
+    pub fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.key.load_full()
+    }
 }
 
 impl ResolvesServerCert for Served {
     // One name, one certificate: what the caller asks for doesn't matter, it verifies the answer.
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.key.load_full()
+        self.current()
     }
 }

@@ -1,1 +1,7 @@
-//! The keeper of certificates against an apiserver that keeps the rules of optimistic concurrency.
+//! The keeper against an apiserver that keeps the rules of optimistic concurrency, in simulated time.
+
+mod apiserver;
+mod bed;
+mod files;
+mod healing;
+mod rotation;
