@@ -13,7 +13,7 @@ mod reviews;
 pub mod signals;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tls;
 
 use std::sync::Arc;

@@ -14,6 +14,8 @@ pub type Data = BTreeMap<String, Vec<u8>>;
 const CURRENT: (&str, &str) = ("ca.crt", "ca.key");
 const NEXT: (&str, &str) = ("next.crt", "next.key");
 const OLD: &str = "old.crt";
+/// The keys that are natsguard's.
+pub const KEYS: [&str; 5] = [CURRENT.0, CURRENT.1, NEXT.0, NEXT.1, OLD];
 
 /// How long things live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,10 +173,7 @@ pub fn plan(
     }
 
     let data = authority.data();
-    let right = found.is_some_and(|found| {
-        let ours = [CURRENT.0, CURRENT.1, NEXT.0, NEXT.1, OLD];
-        ours.iter().all(|key| found.get(*key) == data.get(*key))
-    });
+    let right = found.is_some_and(|found| KEYS.iter().all(|key| found.get(*key) == data.get(*key)));
     Ok(if right {
         Plan::Keep(authority)
     } else {

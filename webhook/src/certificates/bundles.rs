@@ -132,6 +132,17 @@ pub async fn read(client: &Client, configuration: &Configuration) -> Result<Opti
     Ok(found.map(|found| seen(&found)))
 }
 
+/// A configuration as it is now, whole.
+pub async fn object(
+    client: &Client,
+    configuration: &Configuration,
+) -> Result<Option<Value>, Error> {
+    let found = api(client, configuration)
+        .get_opt(&configuration.name)
+        .await?;
+    Ok(found.map(|found| found.data))
+}
+
 /// Sets the bundle of these webhooks, and nothing else.
 ///
 /// It is one field of each entry that belongs to this field manager; everything else stays the chart's.

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, GetParams, ObjectMeta, PostParams};
 use kube::{Client, Error};
 
-use super::authority::Data;
+use super::authority::{Data, KEYS};
 
 /// Whose writes these are.
 pub const MANAGER: &str = "natsguard";
@@ -25,6 +25,8 @@ pub struct Stored {
     pub version: String,
     /// What it held.
     pub data: Data,
+    /// Its type.
+    kind: Option<String>,
 }
 
 impl Store {
@@ -57,6 +59,13 @@ impl Store {
         instead_of: Option<&Stored>,
         data: &Data,
     ) -> Result<Option<Stored>, Error> {
+        // Its type can't be changed, and may ask for keys that are not ours.
+        let (kind, mut all) = match instead_of {
+            None => (Some("Opaque".to_owned()), Data::new()),
+            Some(stored) => (stored.kind.clone(), stored.data.clone()),
+        };
+        all.retain(|key, _| !KEYS.contains(&key.as_str()));
+        all.extend(data.clone());
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
@@ -67,11 +76,11 @@ impl Store {
                 ..ObjectMeta::default()
             },
             data: Some(
-                data.iter()
-                    .map(|(key, value)| (key.clone(), ByteString(value.clone())))
+                all.into_iter()
+                    .map(|(key, value)| (key, ByteString(value)))
                     .collect(),
             ),
-            type_: Some("Opaque".to_owned()),
+            type_: kind,
             ..Secret::default()
         };
         let params = PostParams {
@@ -89,19 +98,6 @@ impl Store {
             {
                 Ok(None)
             }
-            // The type of a Secret can't be changed, so one of another type has to go.
-            Err(Error::Api(status)) if status.is_invalid() && instead_of.is_some() => {
-                self.remove().await?;
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn remove(&self) -> Result<(), Error> {
-        match self.api.delete(&self.name, &Default::default()).await {
-            Ok(_) => Ok(()),
-            Err(Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -109,6 +105,7 @@ impl Store {
 
 fn stored(secret: Secret) -> Stored {
     Stored {
+        kind: secret.type_,
         version: secret.metadata.resource_version.unwrap_or_default(),
         data: secret
             .data

@@ -4,4 +4,4 @@ mod contract;
 mod crowd;
 mod hostile;
 mod lifetime;
-mod support;
+pub(crate) mod support;

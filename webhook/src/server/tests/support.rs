@@ -27,8 +27,8 @@ use crate::server::tls::Tls;
 use crate::server::{Reviewer, Server};
 use crate::telemetry::metrics::Metrics;
 
-pub(super) const NAME: &str = "natsguard.natsguard.svc";
-pub(super) const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u-1","kind":{"group":"","version":"v1","kind":"ConfigMap"},"resource":{"group":"","version":"v1","resource":"configmaps"},"operation":"CREATE","namespace":"a","name":"b","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b","namespace":"a"}}}}"#;
+pub(crate) const NAME: &str = "natsguard.natsguard.svc";
+pub(crate) const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u-1","kind":{"group":"","version":"v1","kind":"ConfigMap"},"resource":{"group":"","version":"v1","resource":"configmaps"},"operation":"CREATE","namespace":"a","name":"b","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b","namespace":"a"}}}}"#;
 
 /// Does what the body says, else what admission does.
 struct Obedient;
@@ -66,18 +66,18 @@ fn plain(text: String) -> Answer {
     }
 }
 
-pub(super) struct Bed {
-    pub(super) address: SocketAddr,
-    pub(super) lifecycle: Arc<Lifecycle>,
-    pub(super) served: Arc<Served>,
-    pub(super) ca: Ca,
+pub(crate) struct Bed {
+    pub(crate) address: SocketAddr,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) served: Arc<Served>,
+    pub(crate) ca: Ca,
     metrics: Arc<Metrics>,
-    pub(super) serving: JoinHandle<()>,
+    pub(crate) serving: JoinHandle<()>,
     probes: SocketAddr,
 }
 
 /// Short times, far enough apart that a busy machine doesn't confuse them.
-pub(super) fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     let ms = Duration::from_millis;
     Limits {
         handshake: ms(400),
@@ -99,11 +99,11 @@ pub(super) fn limits() -> Limits {
 }
 
 impl Bed {
-    pub(super) async fn new(limits: Limits) -> Self {
+    pub(crate) async fn new(limits: Limits) -> Self {
         Self::with(limits, false, None).await
     }
 
-    pub(super) async fn with(limits: Limits, allow_tls12: bool, client_ca: Option<&Ca>) -> Self {
+    pub(crate) async fn with(limits: Limits, allow_tls12: bool, client_ca: Option<&Ca>) -> Self {
         let ca = Ca::generate(now(), 3600).unwrap();
         let served = Arc::new(Served::default());
         served.put(leaf(&ca));
@@ -135,13 +135,13 @@ impl Bed {
         }
     }
 
-    pub(super) async fn call(&self) -> Call<TlsStream<TcpStream>> {
+    pub(crate) async fn call(&self) -> Call<TlsStream<TcpStream>> {
         self.call_as(client(&self.ca, &rustls::version::TLS13))
             .await
             .unwrap()
     }
 
-    pub(super) async fn call_as(
+    pub(crate) async fn call_as(
         &self,
         config: ClientConfig,
     ) -> std::io::Result<Call<TlsStream<TcpStream>>> {
@@ -157,7 +157,7 @@ impl Bed {
     }
 
     /// A request to the plain port.
-    pub(super) async fn probe(&self, path: &str) -> Reply {
+    pub(crate) async fn probe(&self, path: &str) -> Reply {
         let stream = TcpStream::connect(self.probes).await.unwrap();
         let mut call = Call {
             stream,
@@ -169,24 +169,24 @@ impl Bed {
     }
 
     /// Whether a metric has this line.
-    pub(super) fn counts(&self, line: &str) -> bool {
+    pub(crate) fn counts(&self, line: &str) -> bool {
         self.metrics.text().lines().any(|have| have == line)
     }
 
-    pub(super) async fn still_serves(&self) {
+    pub(crate) async fn still_serves(&self) {
         let reply = self.call().await.review(REVIEW).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 }
 
-pub(super) fn leaf(ca: &Ca) -> rustls::sign::CertifiedKey {
+pub(crate) fn leaf(ca: &Ca) -> rustls::sign::CertifiedKey {
     Leaf::sign(ca, &[NAME.to_owned()], now(), 3600)
         .unwrap()
         .1
         .key
 }
 
-pub(super) fn client(ca: &Ca, version: &'static SupportedProtocolVersion) -> ClientConfig {
+pub(crate) fn client(ca: &Ca, version: &'static SupportedProtocolVersion) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(ca.certificate.pem.as_bytes()).unwrap())
@@ -200,42 +200,42 @@ pub(super) fn client(ca: &Ca, version: &'static SupportedProtocolVersion) -> Cli
 }
 
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
-    pub(super) fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.head.contains("\r\nconnection: close")
     }
 }
 
 /// One connection, used byte by byte.
-pub(super) struct Call<S> {
-    pub(super) stream: S,
+pub(crate) struct Call<S> {
+    pub(crate) stream: S,
     read: Vec<u8>,
 }
 
 impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Call<S> {
     /// Sends bytes, as long as the other side takes them.
-    pub(super) async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         let _ = self.stream.write_all(text.as_bytes()).await;
         let _ = self.stream.flush().await;
     }
 
-    pub(super) async fn review(&mut self, body: &str) -> Reply {
+    pub(crate) async fn review(&mut self, body: &str) -> Reply {
         self.post("/validate?timeout=30s", body).await
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: &str) -> Reply {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Reply {
         self.send(&post(path, body)).await;
         self.reply().await.expect("an answer")
     }
 
     /// The next answer; `None` when the connection ends before.
-    pub(super) async fn reply(&mut self) -> Option<Reply> {
+    pub(crate) async fn reply(&mut self) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
@@ -267,7 +267,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Call<S> {
     }
 
     /// How long until the other side closes.
-    pub(super) async fn closed(&mut self) -> Duration {
+    pub(crate) async fn closed(&mut self) -> Duration {
         let began = Instant::now();
         let ended = timeout(Duration::from_secs(20), async {
             while self.more().await.is_some() {}
@@ -277,14 +277,14 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Call<S> {
     }
 
     /// Whether the connection is open now.
-    pub(super) async fn is_open(&mut self) -> bool {
+    pub(crate) async fn is_open(&mut self) -> bool {
         timeout(Duration::from_millis(20), self.more())
             .await
             .is_err()
     }
 }
 
-pub(super) fn post(path: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, body: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
