@@ -239,26 +239,19 @@ impl Keeper {
     async fn place(&mut self) -> Result<(), KeeperError> {
         let mut problem = None;
         for configuration in self.charge.configurations.clone() {
-            let placed = self.place_in(&configuration).await;
-            self.metrics
-                .bundle(&configuration.to_string(), placed.is_ok());
-            if let Err(error) = placed {
+            if let Err(error) = self.place_in(&configuration).await {
                 self.placed.remove(&configuration);
                 problem = Some(error);
             }
         }
-        match problem {
-            Some(problem) => {
-                // Away isn't wrong: what was in place a moment ago probably still is, and being unready mends nothing.
-                self.since = None;
-                Err(problem)
-            }
-            None => {
-                self.since.get_or_insert_with(Instant::now);
-                self.lifecycle.note(BUNDLE, true);
-                Ok(())
-            }
+        if let Some(problem) = problem {
+            // Who doesn't answer isn't wrong: readiness stays, for being unready mends nothing.
+            self.since = None;
+            return Err(problem);
         }
+        self.since.get_or_insert_with(Instant::now);
+        self.lifecycle.note(BUNDLE, true);
+        Ok(())
     }
 
     async fn place_in(&mut self, configuration: &Configuration) -> Result<(), KeeperError> {
@@ -267,8 +260,13 @@ impl Keeper {
             configuration: configuration.clone(),
             error: error.to_string(),
         };
-        let missing = || KeeperError::NoConfiguration {
-            configuration: configuration.clone(),
+        let metrics = Arc::clone(&self.metrics);
+        let label = configuration.to_string();
+        let missing = || {
+            metrics.bundle(&label, false);
+            KeeperError::NoConfiguration {
+                configuration: configuration.clone(),
+            }
         };
         let version = bundles::version(&client, configuration)
             .await
@@ -289,6 +287,7 @@ impl Keeper {
             wrong.map(|(name, _)| name.clone()).collect()
         };
         if wrong(&seen, &self.bundle()).is_empty() {
+            metrics.bundle(&label, true);
             self.placed.insert(configuration.clone(), seen.version);
             return Ok(());
         }
@@ -297,6 +296,7 @@ impl Keeper {
         let bundle = self.bundle();
         let names = wrong(&seen, &bundle);
         self.since = None;
+        metrics.bundle(&label, names.is_empty());
         if names.is_empty() {
             self.placed.insert(configuration.clone(), seen.version);
             return Ok(());
@@ -311,7 +311,8 @@ impl Keeper {
             .await
             .map_err(failed)?;
         tracing::info!(%configuration, webhooks = names.join(","), "set the CA bundle");
-        self.metrics.bundle_written(&configuration.to_string());
+        metrics.bundle(&label, true);
+        metrics.bundle_written(&label);
         self.placed.insert(configuration.clone(), seen.version);
         Ok(())
     }
@@ -338,9 +339,10 @@ impl Keeper {
         if problem == self.problem {
             return;
         }
-        match &problem {
-            Some(problem) => tracing::warn!(problem, "certificates: will try again"),
-            None => tracing::info!("certificates: all is well again"),
+        if let Some(problem) = &problem {
+            tracing::warn!(problem, "certificates: will try again");
+        } else {
+            tracing::info!("certificates: all is well again");
         }
         self.problem = problem;
     }

@@ -20,6 +20,7 @@ use super::{SUCCESS, UNUSABLE, complain, print, webhook};
 use crate::args::Doctor;
 use crate::certificates::bundles;
 use crate::certificates::now;
+use crate::output::visible;
 
 /// Something is broken.
 const BROKEN: u8 = 1;
@@ -39,8 +40,11 @@ pub(super) fn run(args: Doctor) -> io::Result<u8> {
         }
     };
     runtime.shutdown_background();
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    print(crate::output::visible(&text).as_bytes())?;
+    let text: Vec<String> = lines
+        .iter()
+        .map(|line| visible(&line.to_string()))
+        .collect();
+    print(format!("{}\n", text.join("\n")).as_bytes())?;
     let broken = lines.iter().any(|line| line.state == State::Broken);
     Ok(if broken { BROKEN } else { SUCCESS })
 }
@@ -101,9 +105,9 @@ async fn examine(args: Doctor) -> Result<Vec<Line>, String> {
         port: args.port,
     };
     lines.extend(if inside {
-        place.from_inside(bundle.as_deref()).await
+        place.inside(bundle.as_deref()).await
     } else {
-        place.from_outside(bundle.as_deref()).await
+        place.outside(bundle.as_deref()).await
     });
     Ok(lines)
 }
@@ -121,7 +125,7 @@ impl Target {
     }
 
     /// The way of the apiserver, but for the resolver: it takes the Service's address from the Service itself.
-    async fn from_inside(&self, bundle: Option<&[u8]>) -> Vec<Line> {
+    async fn inside(&self, bundle: Option<&[u8]>) -> Vec<Line> {
         let name = self.name();
         let mut lines = Vec::new();
         let addresses = match timeout(PATIENCE, lookup_host((name.as_str(), 443))).await {
@@ -164,7 +168,7 @@ impl Target {
     }
 
     /// Through the apiserver to one pod. What lies between is looked at as far as objects tell.
-    async fn from_outside(&self, bundle: Option<&[u8]>) -> Vec<Line> {
+    async fn outside(&self, bundle: Option<&[u8]>) -> Vec<Line> {
         let why = "from outside the cluster; `helm test` looks from inside";
         let mut lines = vec![
             Line::unseen("dns", why),

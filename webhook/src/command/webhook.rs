@@ -27,6 +27,9 @@ use crate::telemetry::metrics::Metrics;
 /// Told twice to end.
 const CUT_SHORT: u8 = 1;
 
+/// The 90 s after which the apiserver drops idle connections, and some more.
+const SAFE_IDLE: Duration = Duration::from_mins(2);
+
 /// How long the apiserver may take to answer. It never blocks a review longer than the review's own deadline.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -86,7 +89,7 @@ impl Parts {
         let served = Arc::new(Served::default());
         let tls = tls(&args.tls, Arc::clone(&served))?;
         if own {
-            let charge = charge(&args, client().await?);
+            let charge = charge(&args, client().await?)?;
             tokio::spawn(keeper(charge, served, &lifecycle, &metrics).run());
         } else {
             let (certificate, key) = (args.tls.cert_file.clone(), args.tls.key_file.clone());
@@ -182,29 +185,45 @@ fn tls(args: &TlsArgs, served: Arc<Served>) -> Result<Arc<Tls>, String> {
     Ok(tls)
 }
 
-fn charge(args: &Webhook, client: Client) -> (Charge, Client) {
+fn charge(args: &Webhook, client: Client) -> Result<(Charge, Client), String> {
     let namespace = args
         .place
         .namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
-    let lifetime = seconds(args.tls.ca_lifetime);
+    let times = times(&args.tls)?;
     let mut names = vec![format!("{}.{namespace}.svc", args.place.service)];
     names.extend(args.tls.certificate_name.iter().cloned());
     let charge = Charge {
         secret: args.tls.ca_secret.clone(),
         names,
         configurations: args.place.configurations(),
-        times: Times {
-            ca_lifetime: lifetime,
-            rotate_after: args.tls.ca_rotate_after.map_or(lifetime * 2 / 3, seconds),
-            settle: seconds(args.tls.ca_settle),
-            leaf_lifetime: seconds(args.tls.leaf_lifetime),
-        },
+        times,
         poll: args.tls.ca_poll,
         namespace,
     };
-    (charge, client)
+    Ok((charge, client))
+}
+
+fn times(args: &TlsArgs) -> Result<Times, String> {
+    let lifetime = seconds(args.ca_lifetime);
+    let times = Times {
+        ca_lifetime: lifetime,
+        rotate_after: args.ca_rotate_after.map_or(lifetime * 2 / 3, seconds),
+        settle: seconds(args.ca_settle),
+        leaf_lifetime: seconds(args.leaf_lifetime),
+    };
+    if times.leaf_lifetime < 1 || times.rotate_after < 1 {
+        return Err("--leaf-lifetime and --ca-rotate-after must be at least 1s".to_owned());
+    }
+    if times.rotate_after + times.settle + 2 * seconds(args.ca_poll) >= lifetime {
+        return Err(
+            "--ca-lifetime must be longer than --ca-rotate-after, --ca-settle and twice --ca-poll together, or a CA \
+             expires before its successor is known"
+                .to_owned(),
+        );
+    }
+    Ok(times)
 }
 
 fn keeper(
@@ -218,6 +237,11 @@ fn keeper(
 }
 
 fn limits(bounds: &Bounds) -> Limits {
+    if bounds.idle_timeout < SAFE_IDLE {
+        tracing::warn!(
+            "--idle-timeout is below 120s: the apiserver will use connections that are just being closed"
+        );
+    }
     Limits {
         handshake: bounds.handshake_timeout,
         idle: bounds.idle_timeout,
@@ -263,6 +287,24 @@ mod tests {
     #[test]
     fn the_defaults_of_the_command_line_are_those_of_the_server() {
         assert_eq!(limits(&parse(&[]).bounds), Limits::default());
+    }
+
+    #[test]
+    fn a_ca_lives_longer_than_its_successor_needs() {
+        let of = |flags: &[&str]| times(&parse(flags).tls);
+        let usual = of(&[]).unwrap();
+        assert_eq!(usual.rotate_after, 365 * 86_400 * 2 / 3);
+        let forced = [
+            "--ca-lifetime=60s",
+            "--ca-rotate-after=20s",
+            "--ca-settle=5s",
+        ];
+        assert_eq!(of(&forced).unwrap().rotate_after, 20);
+        assert_eq!(
+            of(&["--ca-lifetime=60s"]).unwrap_err(),
+            "--ca-lifetime must be longer than --ca-rotate-after, --ca-settle and twice --ca-poll together, or a CA \
+             expires before its successor is known"
+        );
     }
 
     #[tokio::test]

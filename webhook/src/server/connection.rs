@@ -96,7 +96,7 @@ impl Port {
                     Some(Ok(response)) => response,
                     None => {
                         self.metrics.panics.inc();
-                        Refusal::Panicked.into_response()
+                        (&Refusal::Panicked).into_response()
                     }
                 };
                 if self.lifecycle.is_draining() {

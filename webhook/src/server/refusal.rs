@@ -75,14 +75,14 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for &Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
         let headers = response.headers_mut();
         if self.is_shed() {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if self == Self::Method {
+        if *self == Refusal::Method {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
         if self.leaves_a_rest() {

@@ -70,8 +70,10 @@ impl Reviews {
         Router::new()
             .route("/mutate", post(mutate))
             .route("/validate", post(validate))
-            .fallback(|state| refuse(state, Refusal::Path))
-            .method_not_allowed_fallback(|state| refuse(state, Refusal::Method))
+            .fallback(async |state: State<Arc<Self>>| refuse(&state, &Refusal::Path))
+            .method_not_allowed_fallback(async |state: State<Arc<Self>>| {
+                refuse(&state, &Refusal::Method)
+            })
             .with_state(Arc::new(self))
     }
 
@@ -120,11 +122,11 @@ async fn validate(state: State<Arc<Reviews>>, request: Request) -> Response {
 async fn review(state: State<Arc<Reviews>>, step: Step, request: Request) -> Response {
     match state.answer(step, request).await {
         Ok(response) => response,
-        Err(refusal) => refuse(state, refusal).await,
+        Err(refusal) => refuse(&state, &refusal),
     }
 }
 
-async fn refuse(State(reviews): State<Arc<Reviews>>, refusal: Refusal) -> Response {
+fn refuse(reviews: &Reviews, refusal: &Refusal) -> Response {
     if refusal.is_shed() {
         reviews.metrics.shed(refusal.label());
     } else {

@@ -286,7 +286,7 @@ impl Metrics {
             self.findings
                 .get_or_create(&FindingLabels {
                     webhook,
-                    policy: policy.to_string(),
+                    policy: policy.clone(),
                     action: action.to_string(),
                     decision: decision.clone(),
                 })

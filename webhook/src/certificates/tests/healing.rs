@@ -36,7 +36,9 @@ async fn five_replicas_that_start_at_once_agree_on_one_ca() {
         let mut leaves: Vec<_> = replicas.iter().map(Replica::leaf).collect();
         leaves.dedup();
         assert_eq!(leaves.len(), 5, "each has its own");
-        replicas.iter().for_each(|replica| replica.running.abort());
+        for replica in &replicas {
+            replica.running.abort();
+        }
     }
 }
 

@@ -80,7 +80,7 @@ async fn rotations_go_unnoticed_although_someone_harms_the_secret() {
         if tenth % 37 == 36 {
             let mut world = server.lock();
             if let Some(mut object) = world.objects.remove(SECRET)
-                && world.random() % 2 == 0
+                && world.random().is_multiple_of(2)
             {
                 object["data"]["ca.key"] = serde_json::json!("");
                 world.put(SECRET, object);

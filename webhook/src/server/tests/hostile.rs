@@ -175,7 +175,7 @@ async fn plain_http_and_nonsense_end_the_handshake() {
 #[tokio::test]
 async fn a_huge_head_is_refused() {
     let bed = Bed::new(limits()).await;
-    let many: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
+    let many = "x: y\r\n".repeat(100);
     let long = format!("x: {}\r\n", "y".repeat(100_000));
     for headers in [many, long] {
         let mut call = bed.call().await;
@@ -238,7 +238,8 @@ async fn json_of_any_kind_is_answered() {
             "]".repeat(5_000)
         ),
     );
-    let keys: String = (0..5_000).map(|n| format!(r#""{n}":1,"#)).collect();
+    let keys = (0..5_000).map(|n| format!(r#""{n}":1"#));
+    let keys = keys.collect::<Vec<_>>().join(",");
     for body in [
         String::new(),
         "null".to_owned(),
@@ -246,7 +247,7 @@ async fn json_of_any_kind_is_answered() {
         "{".to_owned(),
         deep,
         deep_object,
-        format!("{{{keys}\"x\":1e400}}"),
+        format!("{{{keys},\"x\":1e400}}"),
         format!("\u{feff}{REVIEW}"),
         format!("{REVIEW}garbage"),
         REVIEW.replace("u-1", "u-1\\ud800"),

@@ -93,7 +93,7 @@ async fn the_end_waits_no_longer_than_it_must() {
 #[tokio::test]
 async fn without_connections_the_end_takes_the_time_in_which_new_ones_may_come() {
     let bed = Bed::new(Limits {
-        drain: Duration::from_secs(60),
+        drain: Duration::from_mins(1),
         ..limits()
     })
     .await;
