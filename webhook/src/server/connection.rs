@@ -46,7 +46,8 @@ impl Port {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // Out of file descriptors, mostly: connections that end free some.
+                    // Out of file descriptors, mostly.
+                    self.table.evict(&self.limits);
                     tracing::warn!(port = self.name, %error, "can't accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;

@@ -134,10 +134,12 @@ impl Table {
         })
     }
 
+    /// Tells the one connection that matters least to go.
+    ///
     /// Those that never finished a request go first, the oldest of them before the others: a legitimate caller is through
     /// with its first request in milliseconds. While there are such ones, if too young yet, the others stay. Then the
     /// longest idle. Whoever is being served stays.
-    fn evict(&self, limits: &Limits) {
+    pub(super) fn evict(&self, limits: &Limits) {
         let now = Instant::now();
         let open = self.lock();
         let seen = |sender: &watch::Sender<State>| *sender.borrow();
