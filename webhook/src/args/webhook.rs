@@ -215,12 +215,12 @@ pub struct Bounds {
         default_value_t = 16 << 20
     )]
     pub max_body_bytes: usize,
-    /// Bytes of all bodies at once.
+    /// Bytes of all reviews at once: bodies, and what the trees of their JSON may take.
     #[arg(
         long,
         env = "NATSGUARD_MAX_MEMORY_BYTES",
         value_name = "BYTES",
-        default_value_t = 40 << 20
+        default_value_t = 64 << 20
     )]
     pub max_memory_bytes: usize,
     /// How long new connections are accepted after SIGTERM.

@@ -18,6 +18,7 @@ use super::secret::Store;
 use super::served::Served;
 use super::{BUNDLE, CERTIFICATE, Seconds};
 use crate::server::lifecycle::Lifecycle;
+use crate::server::panics::caught;
 use crate::telemetry::metrics::Metrics;
 
 /// How often a write that lost a race is tried again before the next round.
@@ -119,7 +120,10 @@ impl Keeper {
     /// Keeps everything right until dropped.
     pub async fn run(mut self) {
         loop {
-            self.round().await;
+            // Without this loop the certificate would end unnoticed, so nothing ends the loop.
+            if caught(self.round()).await.is_none() {
+                self.metrics.panics.inc();
+            }
             sleep(self.charge.poll).await;
         }
     }

@@ -9,11 +9,15 @@ use super::budget::{Budget, Held};
 use super::limits::Limits;
 use super::refusal::Refusal;
 
+/// What a value of the JSON tree takes at most: an entry of a map, with its key. Two bytes of a body may be one value, so a
+/// small body can make a large tree.
+const VALUE_BYTES: usize = 128;
+
 /// The bytes of a body, and the memory they hold.
 #[derive(Debug)]
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
-    _held: Held,
+    held: Held,
 }
 
 pub(super) async fn read(
@@ -37,7 +41,23 @@ pub(super) async fn read(
         })
         .await;
     }
-    collected
+    let mut body = collected?;
+    let values = body
+        .bytes
+        .iter()
+        .filter(|byte| matches!(byte, b',' | b'[' | b'{'))
+        .count();
+    let weight = body
+        .bytes
+        .capacity()
+        .saturating_add(values.saturating_mul(VALUE_BYTES));
+    if weight > limits.memory_bytes {
+        return Err(Refusal::TooDense { values });
+    }
+    if !body.held.grow(weight) {
+        return Err(Refusal::Full);
+    }
+    Ok(body)
 }
 
 async fn collect(body: &mut Body, limits: &Limits, budget: &Budget) -> Result<Bytes, Refusal> {
@@ -67,5 +87,5 @@ async fn collect(body: &mut Body, limits: &Limits, budget: &Budget) -> Result<By
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Bytes { bytes, _held: held })
+    Ok(Bytes { bytes, held })
 }

@@ -40,7 +40,9 @@ pub struct Limits {
     /// and 256 KiB of annotations, and its JSON writes `<`, `>` and `&` as six bytes: 2 × 1.25 MiB × 6 = 15 MiB, and one
     /// more for labels, managed fields and the envelope. Real reviews are under 3 MiB.
     pub body_bytes: usize,
-    /// Bytes of all bodies at once.
+    /// Bytes of all reviews at once: their bodies, and what the trees of their JSON may take.
+    ///
+    /// It leaves a pod of 128 MiB room for the process itself. One ConfigMap of 1 MiB in an UPDATE takes about 3 MiB.
     pub memory_bytes: usize,
     /// How long new connections are still accepted after SIGTERM: the time in which the rest of the cluster learns it.
     pub drain_delay: Duration,
@@ -65,7 +67,7 @@ impl Default for Limits {
             connections: 1024,
             reviews: 32,
             body_bytes: 16 << 20,
-            memory_bytes: 40 << 20,
+            memory_bytes: 64 << 20,
             drain_delay: Duration::from_secs(15),
             drain: Duration::from_secs(95),
         }

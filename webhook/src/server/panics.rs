@@ -7,7 +7,7 @@ use std::task::Poll;
 /// Runs a future; `None` when it panicked.
 ///
 /// A handler that panicked is dropped whole, so nothing half done is seen again.
-pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

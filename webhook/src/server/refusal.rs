@@ -19,6 +19,10 @@ pub(super) enum Refusal {
         "the body has more than {limit} bytes; an AdmissionReview of an object that Kubernetes stores is smaller"
     )]
     TooLarge { limit: usize },
+    #[error(
+        "the body has about {values} JSON values; an AdmissionReview of an object that Kubernetes stores has fewer"
+    )]
+    TooDense { values: usize },
     #[error("the body did not arrive within {} ms", .within.as_millis())]
     SlowBody { within: Duration },
     #[error("the body ended early or is no HTTP/1.1 body")]
@@ -41,6 +45,7 @@ impl Refusal {
             Self::Method => "method",
             Self::MediaType => "media-type",
             Self::TooLarge { .. } => "too-large",
+            Self::TooDense { .. } => "too-dense",
             Self::SlowBody { .. } => "slow-body",
             Self::BrokenBody => "broken-body",
             Self::Busy => "busy",
@@ -60,7 +65,7 @@ impl Refusal {
             Self::Path => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooDense { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BrokenBody => StatusCode::BAD_REQUEST,
             Self::Busy | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
@@ -71,7 +76,7 @@ impl Refusal {
 
     /// Whether there may be a rest of the body on the way, which nobody will read.
     fn leaves_a_rest(&self) -> bool {
-        !matches!(self, Self::Busy | Self::Late { .. })
+        !matches!(self, Self::Busy | Self::TooDense { .. } | Self::Late { .. })
     }
 }
 

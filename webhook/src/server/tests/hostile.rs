@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::support::{Bed, REVIEW, limits, post};
+use crate::server::limits::Limits;
 
 const HEAD: &str = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
 
@@ -269,6 +270,29 @@ async fn json_of_any_kind_is_answered() {
     }
     assert!(bed.counts("natsguard_panics_total 0"));
     bed.still_serves().await;
+}
+
+#[tokio::test]
+async fn a_small_body_that_makes_a_large_tree_is_refused() {
+    let bed = Bed::new(limits()).await;
+    let dense = |values: usize| format!("[{}0]", "0,".repeat(values - 1));
+    let mut call = bed.call().await;
+    assert_eq!(call.review(&dense(30_000)).await.status, 400);
+    let many = Bed::new(Limits {
+        memory_bytes: 1 << 20,
+        ..limits()
+    })
+    .await;
+    let mut call = many.call().await;
+    let reply = call.review(&dense(30_000)).await;
+    assert_eq!(
+        (reply.status, reply.body.as_str()),
+        (
+            413,
+            "the body has about 30000 JSON values; an AdmissionReview of an object that Kubernetes stores has fewer\n"
+        )
+    );
+    assert_eq!(call.review(REVIEW).await.status, 200);
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ pub(crate) fn limits() -> Limits {
         linger: ms(200),
         grace: ms(100),
         body_bytes: 64 << 10,
-        memory_bytes: 1 << 20,
+        memory_bytes: 4 << 20,
         drain_delay: ms(300),
         drain: ms(1500),
         ..Limits::default()
