@@ -9,3 +9,4 @@ pub mod manifest;
 pub mod mask;
 pub mod output;
 pub mod repair;
+pub mod settings;
