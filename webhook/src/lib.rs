@@ -3,6 +3,7 @@
 pub mod args;
 pub mod command;
 pub mod diff;
+pub mod facts;
 pub mod input;
 pub mod listing;
 pub mod manifest;
