@@ -1,5 +1,6 @@
 //! The library behind the `natsguard` binary: all input and output, around the rules of `natsguard-policies`.
 
+pub mod admission;
 pub mod args;
 pub mod command;
 pub mod diff;
