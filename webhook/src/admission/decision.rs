@@ -8,7 +8,7 @@ use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
 use super::change::Change;
-use super::fault::{Fault, beyond, brought_in, faults};
+use super::fault::{Fault, beyond, brought_in, exempted, faults};
 use super::message;
 use super::patch::{Made, make};
 use crate::facts::resource::STATEFUL_SETS;
@@ -101,19 +101,17 @@ impl<'a> Case<'a> {
         let report = evaluate(&bundle, self.settings);
         let mut verdict = Verdict {
             warnings: self.unused(&bundle, id),
-            exempted: report
-                .exempted
-                .iter()
-                .map(|exempted| exempted.finding.policy)
-                .collect(),
             ..Verdict::default()
         };
-        if report.findings.is_empty() {
+        if report.findings.is_empty() && report.exempted.is_empty() {
             return verdict;
         }
         // What stands without the object is not its fault; what stands with the one before it is not the request's.
         let without = self.faults_with(None);
-        let faults = beyond(faults(&report, &bundle, false), &without);
+        let exempted = beyond(exempted(&report, &bundle), &without);
+        let lifted = exempted.iter().filter(|fault| self.answers_for(fault, id));
+        verdict.exempted = lifted.map(|fault| fault.finding.policy).collect();
+        let faults = beyond(faults(&report, &bundle), &without);
         let is_new = match self.old {
             Some(old) => brought_in(&faults, &self.faults_with(Some(old))),
             None => vec![true; faults.len()],
@@ -130,10 +128,9 @@ impl<'a> Case<'a> {
 
     fn judge(&self, fault: Fault, is_new: bool, id: ObjectId) -> Answer {
         let is_own = fault.finding.place.object == id;
-        // A workload answers for all its parts; a part answers for itself, and speaks of what it does to the workload.
-        let is_answerable = is_own || self.subject.is_workload();
         let action = fault.unrepaired();
-        if !is_answerable {
+        if !self.answers_for(&fault, id) {
+            // It says what it does to the workload.
             let is_grave = is_new && action == Action::Deny;
             return if is_grave && fault.action == Action::Deny {
                 Answer::Warn(message::warning(&fault), fault)
@@ -148,6 +145,11 @@ impl<'a> Case<'a> {
             return Answer::Deny(fault);
         }
         Answer::Warn(message::warning(&fault), fault)
+    }
+
+    /// A workload answers for all its parts, a part for itself.
+    fn answers_for(&self, fault: &Fault, id: ObjectId) -> bool {
+        fault.finding.place.object == id || self.subject.is_workload()
     }
 
     /// The nats.conf files that nobody mounts yet, so that nobody can say whose routes they hold.
@@ -203,7 +205,10 @@ impl<'a> Case<'a> {
 
     fn faults_with(&self, object: Option<&Value>) -> Vec<Fault> {
         let bundle = self.facts.bundle(&self.subject, object);
-        faults(&evaluate(&bundle, self.settings), &bundle, true)
+        let report = evaluate(&bundle, self.settings);
+        let mut faults = faults(&report, &bundle);
+        faults.extend(exempted(&report, &bundle));
+        faults
     }
 }
 

@@ -54,18 +54,21 @@ impl Fault {
     }
 }
 
-/// The faults of a report; what is let through by an exemption is among them when `exempted` is set.
-pub(super) fn faults(report: &Report, bundle: &Bundle, exempted: bool) -> Vec<Fault> {
-    let let_through = report.exempted.iter().map(|exempted| Judged {
-        finding: exempted.finding.clone(),
-        action: Action::Warn,
-    });
-    let let_through: Vec<Judged> = let_through.filter(|_| exempted).collect();
-    report
-        .findings
-        .iter()
-        .chain(&let_through)
-        .map(|judged| Fault::new(judged, bundle))
+/// The faults of a report.
+pub(super) fn faults(report: &Report, bundle: &Bundle) -> Vec<Fault> {
+    let found = report.findings.iter();
+    found.map(|judged| Fault::new(judged, bundle)).collect()
+}
+
+/// What a report lets through by an exemption.
+pub(super) fn exempted(report: &Report, bundle: &Bundle) -> Vec<Fault> {
+    let found = report.exempted.iter();
+    found
+        .map(|exempted| Judged {
+            finding: exempted.finding.clone(),
+            action: Action::Warn,
+        })
+        .map(|judged| Fault::new(&judged, bundle))
         .collect()
 }
 

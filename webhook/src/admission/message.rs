@@ -1,5 +1,6 @@
 //! What people are told: what, where, how to mend it. Short where kubectl prints it as a warning, whole in a denial.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::fault::Fault;
@@ -59,9 +60,10 @@ pub(super) fn pending(fault: &Fault) -> String {
 /// Warnings in a number and length that the apiserver passes on, each once.
 pub(super) fn bounded(warnings: Vec<String>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
     let (mut length, mut left) = (0, 0);
     for warning in warnings {
-        if kept.contains(&warning) {
+        if !seen.insert(warning.clone()) {
             continue;
         }
         length += warning.chars().count();
@@ -126,4 +128,38 @@ fn cut(text: String, most: usize) -> String {
     let mut text: String = text.chars().take(most.saturating_sub(3)).collect();
     text.push_str("...");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_the_first_text_that_fits() {
+        let long = "x".repeat(121);
+        assert_eq!(line(&[long.clone(), "short".to_owned()]), "short");
+        assert_eq!(line(&[long]), format!("{}...", "x".repeat(117)));
+        assert_eq!(line(&["a\nb\u{1b}".to_owned()]), "a\\nb\\u{1b}");
+        assert_eq!(line(&[]), "");
+    }
+
+    #[test]
+    fn warnings_are_so_many_and_no_more_and_each_is_said_once() {
+        let many: Vec<String> = (0..100).map(|index| format!("{index:0>100}")).collect();
+        let kept = bounded([many.clone(), many.clone()].concat());
+        assert_eq!(kept[..30], many[..30]);
+        assert_eq!(kept.len(), 31);
+        assert_eq!(kept[30], "natsguard: 70 more; `natsguard check` says all");
+    }
+
+    #[test]
+    fn a_denial_says_all_that_it_knows() {
+        let causes = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(denial(&causes[..1], 0), "a");
+        assert_eq!(denial(&causes, 0), "2 faults:\n- a\n- b");
+        assert_eq!(
+            denial(&causes, 3),
+            "5 faults:\n- a\n- b\n- and 3 more; `natsguard check` says all"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Which objects matter to a review: a pure function of the object and of what is known already.
 
-use natsguard_policies::bundle::DEFAULT_NAMESPACE;
+use natsguard_policies::workload::may_run_server;
 use serde_json::Value;
 
 use super::resource::{
@@ -42,32 +42,31 @@ impl Subject<'_> {
         );
         self.is_workload() || (self.group.is_empty() && is_part)
     }
-
-    /// What it is called: `StatefulSet messaging/nats`.
-    pub fn title(&self) -> String {
-        let namespace = if self.namespace.is_empty() {
-            DEFAULT_NAMESPACE
-        } else {
-            self.namespace
-        };
-        format!("{} {namespace}/{}", self.kind, self.name)
-    }
 }
 
 /// The questions that what is known so far leads to; those that were asked already may be among them.
 pub(super) fn of(subject: &Subject<'_>, objects: &[&Value], facts: &Facts) -> Vec<Query> {
     let namespace = subject.namespace;
     let is_set = subject.group == "apps" && subject.kind == "StatefulSet";
+    let may_serve = |workload: &&Value| {
+        let pod = workload.pointer("/spec/template/spec");
+        pod.is_some_and(may_run_server)
+    };
+    // Of another workload nothing is read, and nothing of what it mounts.
+    if subject.is_workload() && !objects.iter().any(may_serve) {
+        return Vec::new();
+    }
     let mut queries = Vec::new();
     if is_set || !subject.is_workload() {
         queries.push(Query::all(&STATEFUL_SETS, namespace));
     }
     let focus: Vec<&Value> = if subject.is_workload() {
-        objects.to_vec()
+        objects.iter().copied().filter(may_serve).collect()
     } else {
         facts
             .of(&STATEFUL_SETS)
             .filter(|set| refers_to(set, subject))
+            .filter(may_serve)
             .collect()
     };
     for workload in focus {

@@ -145,6 +145,22 @@ async fn a_file_leads_to_those_who_mount_it_and_to_nothing_when_nobody_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_read_of_what_is_no_server() {
+    let mut other = set();
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "postgres".into();
+    let (_, asked) = walk(Fake::default(), subject("StatefulSet", "nats"), &other).await;
+    assert!(asked.is_empty());
+    let sets = Query::all(&STATEFUL_SETS, "messaging");
+    let fake = Fake {
+        known: [(sets.clone(), found(&[other]))].into_iter().collect(),
+        ..Fake::default()
+    };
+    let secret = json!({"metadata": {"name": "auth"}});
+    let (_, asked) = walk(fake, subject("Secret", "auth"), &secret).await;
+    assert_eq!(asked, [sets]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_review_asks_no_more_than_so_many_questions() {
     let mut set = set();
     let volumes: Vec<Value> = (0..500)

@@ -361,3 +361,40 @@ fn a_file_in_a_secret_is_repaired_in_its_base64() {
             || matches!(query.select, natsguard::facts::Select::Named(_))
     }));
 }
+
+#[test]
+fn an_autoscaled_number_of_pods_is_not_taken_for_the_truth() {
+    let world = World::default();
+    let nats = Nats::with_routes(&["nats://nats-7.nats-headless.messaging.svc.cluster.local:6222"]);
+    let scaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "nats", "namespace": "messaging"},
+        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "nats"}}
+    });
+    world.apply(&nats.service);
+    world.apply(&nats.set);
+    assert_eq!(world.try_apply(&nats.map, None).patch.len(), 1);
+    world.state.lock().unwrap().objects.push(scaler);
+    assert!(world.try_apply(&nats.map, None).patch.is_empty());
+}
+
+#[test]
+fn an_exemption_is_told_by_the_review_it_lets_through_and_by_no_other() {
+    let exempt = json!({"exemptions": [{"policy": "network-filesystem", "namespace": "messaging", "reason": "moves in June"}]});
+    let world = World {
+        settings: serde_json::from_value(exempt).unwrap(),
+        ..World::default()
+    };
+    let nats = Nats::sound().with_class("shared");
+    world.state.lock().unwrap().objects = vec![nfs_class(), nats.set.clone(), nats.service.clone()];
+    assert!(world.apply(&nats.map).audit.is_empty());
+    let again = world.try_apply(&nats.set, None);
+    assert_eq!(again.audit, [json!({"exempted": "network-filesystem"})]);
+}
+
+#[test]
+fn an_answer_can_be_awaited_on_any_thread() {
+    fn is_send<T: Send>(_: T) {}
+    let admission = World::default().admission();
+    is_send(admission.answer(Step::Mutate, b"", tokio::time::Instant::now()));
+}
