@@ -1,6 +1,6 @@
 //! A finding with the names that make it comparable between evaluations, and the ratchet: which faults a request brings in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use natsguard_policies::bundle::Bundle;
 use natsguard_policies::engine::{Judged, Report};
@@ -17,6 +17,9 @@ pub struct Fault {
     /// What holds it: `ConfigMap messaging/nats`.
     pub object: String,
 }
+
+/// Policy, reason, object: what a fault is, wherever it stands.
+type Kind<'a> = (&'static str, &'static str, &'a str);
 
 impl Fault {
     /// The fault behind a finding of a bundle.
@@ -45,12 +48,18 @@ impl Fault {
         }
     }
 
-    fn kind(&self) -> (&'static str, &'static str, &str) {
+    fn kind(&self) -> Kind<'_> {
         (self.finding.policy, self.finding.reason, &self.object)
     }
 
-    fn instance(&self) -> (&str, &str) {
-        (&self.finding.place.field, &self.finding.detail)
+    /// Everything that is said of it.
+    fn words(&self) -> (Kind<'_>, &str, &str) {
+        let finding = &self.finding;
+        (
+            self.kind(),
+            finding.place.field.as_str(),
+            finding.detail.as_str(),
+        )
     }
 }
 
@@ -74,63 +83,43 @@ pub(super) fn exempted(report: &Report, bundle: &Bundle) -> Vec<Fault> {
 
 /// The faults that were not there before, word for word.
 pub(super) fn beyond(faults: Vec<Fault>, before: &[Fault]) -> Vec<Fault> {
-    let is_there = |fault: &Fault| {
-        before
-            .iter()
-            .any(|old| old.kind() == fault.kind() && old.instance() == fault.instance())
-    };
+    let there: BTreeSet<_> = before.iter().map(Fault::words).collect();
     faults
         .into_iter()
-        .filter(|fault| !is_there(fault))
+        .filter(|fault| !there.contains(&fault.words()))
         .collect()
 }
 
 /// For each fault whether the request brings it in. A fault that moved, or says other numbers, is still the old one: of each
-/// kind as many are old as there were.
+/// kind as many are old as there were. The same words at the same place go before the same words elsewhere, and these before
+/// other words.
 pub(super) fn brought_in(faults: &[Fault], before: &[Fault]) -> Vec<bool> {
-    let mut left: BTreeMap<_, Vec<(&str, &str)>> = BTreeMap::new();
-    for old in before {
-        left.entry(old.kind()).or_default().push(old.instance());
-    }
     let mut is_new = vec![true; faults.len()];
-    // The same words at the same place before the same words elsewhere, and these before other words.
-    for alike in [Alike::Exactly, Alike::InWords, Alike::InKind] {
-        for (fault, is_new) in faults
-            .iter()
-            .zip(&mut is_new)
-            .filter(|(_, is_new)| **is_new)
-        {
-            let Some(old) = left.get_mut(&fault.kind()) else {
-                continue;
-            };
-            if let Some(found) = old
-                .iter()
-                .position(|old| alike.holds(*old, fault.instance()))
-            {
-                old.swap_remove(found);
-                *is_new = false;
-            }
-        }
-    }
+    let old = before.iter().collect();
+    let old = pair(faults, &mut is_new, old, Fault::words);
+    let old = pair(faults, &mut is_new, old, |fault| {
+        (fault.kind(), fault.finding.detail.as_str())
+    });
+    pair(faults, &mut is_new, old, Fault::kind);
     is_new
 }
 
-/// How far two faults of one kind are the same.
-#[derive(Clone, Copy)]
-enum Alike {
-    Exactly,
-    InWords,
-    InKind,
-}
-
-impl Alike {
-    fn holds(self, one: (&str, &str), other: (&str, &str)) -> bool {
-        match self {
-            Self::Exactly => one == other,
-            Self::InWords => one.1 == other.1,
-            Self::InKind => true,
-        }
+/// Pairs faults that are still new with old ones of the same key. Returns the old ones without a partner.
+fn pair<'a, K: Ord>(
+    faults: &'a [Fault],
+    is_new: &mut [bool],
+    old: Vec<&'a Fault>,
+    key: impl Fn(&'a Fault) -> K,
+) -> Vec<&'a Fault> {
+    let mut left: BTreeMap<K, Vec<&'a Fault>> = BTreeMap::new();
+    for old in old {
+        left.entry(key(old)).or_default().push(old);
     }
+    for (fault, is_new) in faults.iter().zip(is_new).filter(|(_, is_new)| **is_new) {
+        let partner = left.get_mut(&key(fault)).and_then(Vec::pop);
+        *is_new = partner.is_none();
+    }
+    left.into_values().flatten().collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ const WARNINGS: usize = 3072;
 /// A denial says every fault; a list of thousands of routes may have thousands.
 pub(super) const MAX_FAULTS: usize = 32;
 
+/// More of a field than any that is meant; keys of a ConfigMap are not validated yet when they come here.
+const MAX_FIELD: usize = 512;
+
 /// One fault of a denial.
 const MAX_FAULT: usize = 1024;
 
@@ -94,6 +97,11 @@ pub(super) fn cause(fault: &Fault) -> String {
         finding.policy
     );
     cut(visible(&text), MAX_FAULT)
+}
+
+/// The field of a cause.
+pub(super) fn field(fault: &Fault) -> String {
+    cut(visible(&fault.finding.place.field), MAX_FIELD)
 }
 
 /// A denial: every fault at once.

@@ -61,7 +61,7 @@ struct Details<'a> {
 struct Cause<'a> {
     reason: &'a str,
     message: String,
-    field: &'a str,
+    field: String,
 }
 
 /// A verdict as an answer.
@@ -134,7 +134,7 @@ fn refusal<'a>(subject: &Subject<'a>, verdict: &'a Verdict) -> Status<'a> {
         .map(|fault| Cause {
             reason: fault.finding.policy,
             message: message::cause(fault),
-            field: &fault.finding.place.field,
+            field: message::field(fault),
         })
         .collect();
     let texts: Vec<String> = causes.iter().map(|cause| cause.message.clone()).collect();
