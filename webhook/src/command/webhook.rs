@@ -1,5 +1,7 @@
 //! `natsguard webhook`: wires the parts of the admission server together and lives until it is told to end.
 
+mod settings;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,19 +10,22 @@ use std::time::Duration;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 
-use super::{SUCCESS, UNUSABLE, complain, rules};
+use super::{SUCCESS, UNUSABLE, complain};
 use crate::admission::Admission;
-use crate::args::{Bounds, Rules, Tls as TlsArgs, TlsMode, Webhook};
+use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Webhook};
 use crate::certificates::authority::Times;
 use crate::certificates::files::{self, Files};
 use crate::certificates::keeper::{Charge, Keeper};
 use crate::certificates::served::Served;
 use crate::certificates::{BUNDLE, CERTIFICATE, now, seconds};
+use crate::facts::cluster::Kube;
+use crate::facts::{Cluster, Nowhere};
 use crate::server::lifecycle::Lifecycle;
 use crate::server::limits::Limits;
 use crate::server::signals::Signals;
 use crate::server::tls::Tls;
 use crate::server::{Server, panics};
+use crate::settings::Watch;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 
@@ -70,16 +75,10 @@ impl Parts {
         let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
         // Another crate may have been first, with the same provider.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let settings = rules::settings(&Rules {
-            settings: args.settings.clone(),
-            cluster_domain: None,
-            namespace: None,
-            policy: Vec::new(),
-        })?;
-        tracing::debug!(exemptions = settings.exemptions.len(), "read the settings");
+        let watch = Watch::open(args.settings.clone())?;
         let metrics = Metrics::new();
-        metrics.settings_generation.set(1);
         let own = args.tls.tls_mode == TlsMode::Own;
+        let client = client().await;
         let needs: &[&'static str] = if own {
             &[CERTIFICATE, BUNDLE]
         } else {
@@ -89,18 +88,29 @@ impl Parts {
         let served = Arc::new(Served::default());
         let tls = tls(&args.tls, Arc::clone(&served))?;
         if own {
-            let charge = charge(&args, client().await?)?;
+            let charge = charge(&args, client.clone()?)?;
             tokio::spawn(keeper(charge, served, &lifecycle, &metrics).run());
         } else {
             let (certificate, key) = (args.tls.cert_file.clone(), args.tls.key_file.clone());
             let (lifecycle, metrics) = (Arc::clone(&lifecycle), Arc::clone(&metrics));
             tokio::spawn(Files::new(certificate, key, served, lifecycle, metrics).run());
         }
+        let client = client
+            .inspect_err(|problem| {
+                tracing::warn!(problem, "no facts about other objects are known");
+            })
+            .ok();
+        let cluster: Arc<dyn Cluster> = match &client {
+            Some(client) => Arc::new(Kube::new(client.clone())),
+            None => Arc::new(Nowhere),
+        };
+        let admission = Admission::new(watch.current(), cluster);
+        tokio::spawn(settings::follow(watch, client, Arc::clone(&metrics)));
         let probes = bind(args.metrics_listen, "--metrics-listen").await?;
         Ok(Self {
             server: Server::new(
                 limits(&args.bounds),
-                Arc::new(Admission::default()),
+                Arc::new(admission),
                 tls,
                 Arc::clone(&lifecycle),
                 metrics,

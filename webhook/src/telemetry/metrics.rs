@@ -114,8 +114,7 @@ pub struct Metrics {
     certificate_errors: Counter,
     bundle: Family<ConfigurationLabels, Gauge>,
     bundle_writes: Family<ConfigurationLabels, Counter>,
-    /// How many settings were in use so far; 1 since the start.
-    pub settings_generation: Gauge,
+    settings_generation: Gauge,
     /// Settings that were refused, the old ones staying.
     pub settings_refused: Counter,
     resident: Gauge,
@@ -251,7 +250,7 @@ impl Metrics {
         );
         registry.register(
             "settings_generation",
-            "How many settings were in use so far",
+            "How often the settings were replaced since the start",
             self.settings_generation.clone(),
         );
         registry.register(
@@ -353,6 +352,12 @@ impl Metrics {
         self.bundle_writes
             .get_or_create(&ConfigurationLabels { configuration })
             .inc();
+    }
+
+    /// Notes how often the settings were replaced.
+    pub fn settings_replaced(&self, generation: u64) {
+        self.settings_generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
     }
 
     /// All metrics, as OpenMetrics text.
