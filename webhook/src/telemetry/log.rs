@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
+use super::metrics::webhook;
 use crate::admission::{Decision, Record, Step};
 
 /// Sends what the process has to say to standard error, one JSON object a line.
@@ -49,7 +50,7 @@ pub fn review(step: Step, record: &Record, took: Duration, bytes: usize) {
         ($level:ident) => {
             tracing::$level!(
                 uid = record.uid,
-                webhook = ?step,
+                webhook = webhook(step),
                 operation = record.operation,
                 group = record.group,
                 kind = record.kind,
@@ -127,6 +128,7 @@ mod tests {
             panic!("{lines:?}");
         };
         assert_eq!(line["uid"], "705ab4f5");
+        assert_eq!(line["webhook"], "mutate");
         assert_eq!(line["message"], "patched");
         assert_eq!(line["policies"], "service-route,short-route");
         assert_eq!(line["namespace"], "messaging");

@@ -375,7 +375,8 @@ impl Metrics {
     }
 }
 
-fn webhook(step: Step) -> &'static str {
+/// As a label and in the log.
+pub(super) fn webhook(step: Step) -> &'static str {
     match step {
         Step::Mutate => "mutate",
         Step::Validate => "validate",
