@@ -70,6 +70,8 @@ impl Report {
 pub struct Repaired {
     /// The objects, in the order they had.
     pub bundle: Bundle,
+    /// What was repaired. The places are those of the objects before it.
+    pub mended: Vec<Judged>,
     /// Warnings that belong to a repair and went with what was repaired: they hold all the same. Their places are those
     /// of the objects before it.
     pub beside: Vec<Judged>,
@@ -168,11 +170,20 @@ pub fn unused_files(bundle: &Bundle) -> Vec<Place> {
 
 /// Makes every repair that is safe, until there is nothing left to repair.
 pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
+    repair_where(bundle, settings, &|_| true)
+}
+
+/// Makes the repairs that are safe and whose edits may all be made; the others stand in the report.
+pub fn repair_where(bundle: &Bundle, settings: &Settings, may: &dyn Fn(&Edit) -> bool) -> Repaired {
+    let is_due = |judged: &&Judged| {
+        let mut edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
+        judged.action == Action::Fix && edits.all(may)
+    };
     let before = evaluate(bundle, settings);
     let mut bundle = bundle.clone();
     let mut report = before.clone();
     for _ in 0..MAX_ROUNDS {
-        if !Batch::new(report.findings.iter()).apply(&mut bundle) {
+        if !Batch::new(report.findings.iter().filter(is_due)).apply(&mut bundle) {
             break;
         }
         report = evaluate(&bundle, settings);
@@ -183,23 +194,35 @@ pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
         .iter()
         .map(|left| (key(left), left.finding.reason))
         .collect();
-    let mended = before
-        .findings
-        .iter()
-        .filter(|judged| judged.action == Action::Fix);
-    let mended: BTreeSet<_> = mended.map(key).collect();
+    let touched: BTreeSet<_> = before.findings.iter().filter(is_due).map(key).collect();
     let beside = before
         .findings
         .iter()
         .filter(|judged| {
             judged.action == Action::Warn
-                && mended.contains(&key(judged))
+                && touched.contains(&key(judged))
                 && !left.contains(&(key(judged), judged.finding.reason))
+        })
+        .cloned()
+        .collect();
+    let standing: BTreeSet<_> = report
+        .findings
+        .iter()
+        .map(|left| (key(left), left.finding.reason, left.finding.detail.as_str()))
+        .collect();
+    let mended = before
+        .findings
+        .iter()
+        .filter(is_due)
+        .filter(|judged| {
+            let finding = &judged.finding;
+            !standing.contains(&(key(judged), finding.reason, finding.detail.as_str()))
         })
         .cloned()
         .collect();
     Repaired {
         bundle,
+        mended,
         beside,
         report,
     }

@@ -447,6 +447,15 @@ fn evidence(container: &Value, command: &CommandLine) -> Option<Evidence> {
     command.last(&["c", "config"]).map(|_| Evidence::File)
 }
 
+/// Whether a pod's `spec` may run a NATS server, as far as that shows without the files that it mounts: [`discover`] finds
+/// none in a pod that may not.
+pub fn may_run_server(pod: &Value) -> bool {
+    json::items(pod, &["containers"]).iter().any(|container| {
+        let command = CommandLine::read(container, "", is_program);
+        evidence(container, &command).is_some()
+    })
+}
+
 /// The last segment of the image's name, without tag and digest.
 fn image_name(container: &Value) -> &str {
     let image = json::text(container, &["image"]).unwrap_or_default();
@@ -571,8 +580,23 @@ mod tests {
         let map = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nats"}, "data": files
         });
+        let may = may_run_server(&set["spec"]["template"]["spec"]);
         let bundle = Bundle::new(vec![Object::new(set), Object::new(map)], None);
-        !discover(&bundle).is_empty()
+        let is = !discover(&bundle).is_empty();
+        assert!(may || !is, "a server was found where none may be");
+        is
+    }
+
+    #[test]
+    fn a_pod_that_runs_no_server_is_told_without_its_files() {
+        let may = |container: Value| may_run_server(&json!({"containers": [container]}));
+        assert!(may(json!({"image": "nats"})));
+        assert!(may(json!({"image": "x", "args": ["-c", "/etc/a.conf"]})));
+        assert!(!may(
+            json!({"image": "postgres", "args": ["-f", "/etc/a.conf"]})
+        ));
+        assert!(!may(json!({"image": "natsio/nats-box"})));
+        assert!(!may_run_server(&json!(null)));
     }
 
     fn is_workload(container: &Value) -> bool {

@@ -1,11 +1,15 @@
 //! The command line, as plain values. Nothing is done here.
 
+mod duration;
+mod webhook;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use natsguard_policies::policy::Action;
 use natsguard_policies::rules;
 
+pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Webhook};
 use crate::output::Format;
 
 /// Guards NATS on Kubernetes: finds and mends what would partition a cluster, lose its data or let it fall over together.
@@ -33,6 +37,16 @@ pub enum Command {
     Conf(Conf),
     /// Print the page of a policy, or the list of policies.
     Explain(Explain),
+    /// Serve admission reviews, in a cluster.
+    ///
+    /// SIGTERM ends it gently: it is unready at once, and gone when no connection is left; a second one ends it at once.
+    /// Exit status: 0 after a gentle end, 1 after another, 2 when it can't start.
+    Webhook(Box<Webhook>),
+    /// Say what is wrong with an installed natsguard, and how to mend it.
+    ///
+    /// Inside a pod it looks as the apiserver does; elsewhere it goes through a port-forward, and says what it could not
+    /// see from there. Exit status: 0 when all is well, 1 when something is broken, 2 when it can't look.
+    Doctor(Doctor),
     /// Print a completion script for a shell.
     Completions(Completions),
 }

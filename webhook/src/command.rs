@@ -2,9 +2,11 @@
 
 mod check;
 mod conf;
+mod doctor;
 mod explain;
 mod fix;
 mod rules;
+mod webhook;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ pub fn run(args: Args) -> ExitCode {
         Command::Fix(args) => fix::run(&args),
         Command::Conf(args) => conf::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Webhook(args) => webhook::run(*args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Args::command(), "natsguard", &mut script);

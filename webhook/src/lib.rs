@@ -1,11 +1,17 @@
 //! The library behind the `natsguard` binary: all input and output, around the rules of `natsguard-policies`.
 
+pub mod admission;
 pub mod args;
+pub mod certificates;
 pub mod command;
 pub mod diff;
+pub mod facts;
 pub mod input;
 pub mod listing;
 pub mod manifest;
 pub mod mask;
 pub mod output;
 pub mod repair;
+pub mod server;
+pub mod settings;
+pub mod telemetry;

@@ -5,6 +5,10 @@ use crate::json;
 use crate::policy::{List, Place, Syntax};
 use crate::workload::{Configuration, Workload};
 
+/// More routes than any cluster has. A file of 1 MiB could hold hundred thousands, each with a fault, a place and a repair of
+/// its own.
+pub const MAX_ROUTES: usize = 4096;
+
 /// The list of routes, or why there is none to look at.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Routes {
@@ -71,6 +75,9 @@ pub fn read(workload: &Workload<'_>) -> Routes {
                 detail: "--routes is put together when the container starts".to_owned(),
             };
         }
+        if words(&flag.value).count() > MAX_ROUTES {
+            return too_many(place);
+        }
         let entries: Vec<Entry> = words(&flag.value)
             .map(|text| Entry {
                 text: text.to_owned(),
@@ -105,6 +112,13 @@ pub fn read(workload: &Workload<'_>) -> Routes {
             detail: why.clone(),
         },
         Configuration::Known { config, .. } => in_file(workload, config),
+    }
+}
+
+fn too_many(place: Place) -> Routes {
+    Routes::Opaque {
+        place,
+        detail: format!("there are more than {MAX_ROUTES} of them"),
     }
 }
 
@@ -202,6 +216,9 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     let Some(values) = routes.as_array() else {
         return opaque(&routes.origin, path, "routes is not an array");
     };
+    if values.len() > MAX_ROUTES {
+        return too_many(workload.place(&routes.origin, path).unwrap_or_else(nowhere));
+    }
     let mut entries = Vec::new();
     for (index, value) in values.iter().enumerate() {
         let path = format!("{path}[{index}]");

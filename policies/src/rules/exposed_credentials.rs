@@ -62,6 +62,9 @@ pub const POLICY: Policy = Policy {
     evaluate,
 };
 
+/// One is enough to make the point.
+const MAX_FLAGS: usize = 32;
+
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
     workload
@@ -69,6 +72,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         .flags()
         .iter()
         .filter(|flag| holds_credentials(flag))
+        .take(MAX_FLAGS)
         .map(|flag| {
             finding(
                 POLICY.id,

@@ -14,6 +14,7 @@
 )]
 
 mod conf;
+mod part;
 mod properties;
 mod purity;
 mod registry;

@@ -753,3 +753,37 @@ fn what_several_files_shape_is_reported_and_not_edited() {
           nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
     );
 }
+
+#[test]
+fn more_routes_than_any_cluster_has_are_not_judged() {
+    let routes = |count| vec!["nats://nats-headless:6222"; count];
+    let most = Cluster::with_routes(&routes(4096));
+    assert_eq!(most.findings().len(), 4096);
+    let more = Cluster::with_routes(&routes(4097));
+    assert_eq!(
+        more.findings(),
+        [
+            "warn opaque-routes data[\"nats.conf\"].cluster.routes: StatefulSet messaging/nats: there are more than 4096 of them"
+        ]
+    );
+    let flag = Cluster {
+        conf: String::new(),
+        ..more
+    };
+    let routes = routes(4097).join(",");
+    let mut objects = flag.bundle().objects().to_vec();
+    let args = objects
+        .last_mut()
+        .and_then(|set| {
+            set.value
+                .pointer_mut("/spec/template/spec/containers/0/args")
+        })
+        .unwrap();
+    *args = serde_json::json!([
+        "--cluster=nats://0.0.0.0:6222",
+        format!("--routes={routes}")
+    ]);
+    let report = findings(&natsguard_policies::bundle::Bundle::new(objects, None));
+    assert_eq!(report.len(), 1, "{report:?}");
+    assert!(report[0].starts_with("warn opaque-routes"), "{report:?}");
+}

@@ -1,28 +1,15 @@
 //! Settings from a file and from the command line.
 
-use std::fs;
-
-use jiff::Timestamp;
 use natsguard_policies::settings::Settings;
 
 use crate::args::Rules;
+use crate::settings::{load, today};
 
 /// The settings, or why they can't be used.
 pub(super) fn settings(rules: &Rules) -> Result<Settings, String> {
     let mut settings = match &rules.settings {
         None => Settings::default(),
-        Some(path) => {
-            let name = path.display();
-            let text = fs::read_to_string(path)
-                .map_err(|error| format!("{name}: can't be read: {error}"))?;
-            let settings: Settings = serde_saphyr::from_str(&text)
-                // Without the lines around it: nobody knows what file this is.
-                .map_err(|error| format!("{name}: {}", error.without_snippet()))?;
-            settings
-                .validate()
-                .map_err(|error| format!("{name}: {error}"))?;
-            settings
-        }
+        Some(path) => load(path)?,
     };
     if let Some(domain) = &rules.cluster_domain {
         settings.cluster_domain.clone_from(domain);
@@ -37,6 +24,6 @@ pub(super) fn settings(rules: &Rules) -> Result<Settings, String> {
             .or_default()
             .action = Some(*action);
     }
-    settings.today = Some(Timestamp::now().strftime("%Y-%m-%d").to_string());
+    settings.today = Some(today());
     Ok(settings)
 }

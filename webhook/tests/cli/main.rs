@@ -19,3 +19,4 @@ mod conf;
 mod fix;
 mod secrets;
 mod support;
+mod webhook;

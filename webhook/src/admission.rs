@@ -1,0 +1,287 @@
+//! One AdmissionReview in, one out: reads the envelope, gathers the facts, decides, answers.
+
+mod change;
+mod decision;
+mod fault;
+mod message;
+mod patch;
+mod response;
+mod review;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::StatusCode;
+use natsguard_policies::policy::Action;
+use natsguard_policies::settings::Settings;
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use change::REVIEWED;
+pub use decision::{Case, Verdict};
+pub use fault::Fault;
+
+use crate::facts::{Cluster, Facts, Nowhere, Subject, gather};
+use review::{Request, Unreadable};
+
+/// More of a name than Kubernetes allows.
+const MAX_NAME: usize = 253;
+
+/// Which of the two questions is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// What should be changed: `/mutate`.
+    Mutate,
+    /// Whether it may be kept: `/validate`.
+    Validate,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Decision {
+    /// Let through as it is.
+    #[default]
+    Allowed,
+    /// Let through with repairs.
+    Patched,
+    /// Refused.
+    Denied,
+    /// Not a review.
+    Unreadable,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allowed => "allowed",
+            Self::Patched => "patched",
+            Self::Denied => "denied",
+            Self::Unreadable => "unreadable",
+        })
+    }
+}
+
+/// What to count and log. The strings come from whoever sent the review; none is fit to be a metric's label but those of
+/// `findings`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// By which the apiserver's log knows the review.
+    pub uid: String,
+    /// `CREATE`, `UPDATE`, …
+    pub operation: String,
+    /// The API group: empty for the core group.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The part of the object: empty for the object itself.
+    pub subresource: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// What was decided.
+    pub decision: Decision,
+    /// Policies, with what was done about a finding of theirs; `fix` is a repair that was made.
+    pub findings: Vec<(String, Action)>,
+    /// Policies that an exemption lifted.
+    pub exempted: Vec<String>,
+    /// How many facts could not be read in time.
+    pub unknown: usize,
+    /// Whether nothing will be kept.
+    pub dry_run: bool,
+    /// What was wrong with what is no review, or with its object.
+    pub problem: Option<String>,
+}
+
+/// What is sent back, and what is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// JSON.
+    pub body: Vec<u8>,
+    /// 200, or 400 when no review could be read.
+    pub status: StatusCode,
+    /// What to count and log.
+    pub record: Record,
+}
+
+/// Answers reviews. It keeps nothing of them, so a dry run needs no care.
+#[derive(Clone)]
+pub struct Admission {
+    settings: Arc<ArcSwap<Settings>>,
+    cluster: Arc<dyn Cluster>,
+}
+
+impl Default for Admission {
+    /// The default settings, and no cluster to ask.
+    fn default() -> Self {
+        let settings = Arc::new(ArcSwap::from_pointee(Settings::default()));
+        Self::new(settings, Arc::new(Nowhere))
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    /// Decides by these settings, which may be replaced at any time, and asks this cluster.
+    pub fn new(settings: Arc<ArcSwap<Settings>>, cluster: Arc<dyn Cluster>) -> Self {
+        Self { settings, cluster }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Arc<ArcSwap<Settings>> {
+        &self.settings
+    }
+
+    /// One AdmissionReview in, one out. Never panics, never fails for a readable review.
+    pub async fn answer(&self, step: Step, body: &[u8], deadline: Instant) -> Answer {
+        let request = match Request::read(body) {
+            Ok(request) => request,
+            Err(problem) => return unreadable(problem),
+        };
+        let mut record = Record::of(&request);
+        if !is_judged(&request) {
+            return readable(record, response::allow(&request.uid, &[]));
+        }
+        let (object, old) = match objects(&request) {
+            Ok((Some(object), old)) => (object, old),
+            Ok((None, _)) => return readable(record, response::allow(&request.uid, &[])),
+            Err(Unreadable) => return opaque(step, &request, record),
+        };
+        let subject = Subject {
+            group: &request.kind.group,
+            kind: &request.kind.kind,
+            namespace: &request.namespace,
+            name: object
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        };
+        let both: Vec<&Value> = [Some(&object), old.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let facts = gather(&self.cluster, &subject, &both, deadline).await;
+        let verdict = self.decide(step, subject, &object, old.as_ref(), &facts);
+        record.decision = match (&verdict.patch, verdict.denied.is_empty()) {
+            (_, false) => Decision::Denied,
+            (Some(_), true) => Decision::Patched,
+            (None, true) => Decision::Allowed,
+        };
+        record.unknown = facts.unknown();
+        let body = response::answer(&request.uid, &subject, &verdict);
+        let findings = verdict.findings.into_iter();
+        record.findings = findings
+            .map(|(id, action)| (id.to_owned(), action))
+            .collect();
+        record.exempted = verdict.exempted.into_iter().map(str::to_owned).collect();
+        readable(record, body)
+    }
+
+    fn decide(
+        &self,
+        step: Step,
+        subject: Subject<'_>,
+        object: &Value,
+        old: Option<&Value>,
+        facts: &Facts,
+    ) -> Verdict {
+        let settings = self.settings.load_full();
+        let case = Case {
+            subject,
+            object,
+            old,
+            facts,
+            settings: &settings,
+        };
+        match step {
+            Step::Mutate => case.mutate(),
+            Step::Validate => case.validate(),
+        }
+    }
+}
+
+impl Record {
+    fn of(request: &Request<'_>) -> Self {
+        let short = |text: &str| text.chars().take(MAX_NAME).collect();
+        Self {
+            uid: short(&request.uid),
+            operation: short(&request.operation),
+            group: short(&request.kind.group),
+            kind: short(&request.kind.kind),
+            subresource: short(&request.sub_resource),
+            namespace: short(&request.namespace),
+            name: short(&request.name),
+            dry_run: request.dry_run == Some(true),
+            ..Self::default()
+        }
+    }
+}
+
+/// Only whole objects that are made or changed are judged: deleting, scaling and status always work.
+fn is_judged(request: &Request<'_>) -> bool {
+    let subject = Subject {
+        group: &request.kind.group,
+        kind: &request.kind.kind,
+        namespace: &request.namespace,
+        name: &request.name,
+    };
+    let is_written = matches!(request.operation.as_str(), "CREATE" | "UPDATE");
+    is_written && request.sub_resource.is_empty() && subject.is_known()
+}
+
+fn objects(request: &Request<'_>) -> Result<(Option<Value>, Option<Value>), Unreadable> {
+    let object = review::object(request.object)?;
+    let old = if request.operation == "UPDATE" {
+        review::object(request.old_object)?
+    } else {
+        None
+    };
+    Ok((object, old))
+}
+
+fn readable(record: Record, body: Vec<u8>) -> Answer {
+    Answer {
+        body,
+        status: StatusCode::OK,
+        record,
+    }
+}
+
+/// An object that no apiserver sends: nothing can be repaired, and nobody can say that it is sound.
+fn opaque(step: Step, request: &Request<'_>, mut record: Record) -> Answer {
+    const PROBLEM: &str = "natsguard: the object of the review is no JSON object, nests too deeply or holds half a surrogate pair";
+    record.problem = Some(PROBLEM.to_owned());
+    let subject = Subject {
+        group: &request.kind.group,
+        kind: &request.kind.kind,
+        namespace: &request.namespace,
+        name: &request.name,
+    };
+    let body = match step {
+        Step::Mutate => response::allow(&request.uid, &[]),
+        Step::Validate => {
+            record.decision = Decision::Denied;
+            response::refuse(&request.uid, &subject, PROBLEM)
+        }
+    };
+    readable(record, body)
+}
+
+fn unreadable(problem: String) -> Answer {
+    let body = response::unreadable(&problem);
+    let record = Record {
+        decision: Decision::Unreadable,
+        problem: Some(problem),
+        ..Record::default()
+    };
+    Answer {
+        body,
+        status: StatusCode::BAD_REQUEST,
+        record,
+    }
+}

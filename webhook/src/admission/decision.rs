@@ -1,0 +1,235 @@
+//! What is done about an object: a pure function of it, the one before it, the facts and the settings.
+
+use json_patch::Patch;
+use natsguard_policies::bundle::{Bundle, ObjectId};
+use natsguard_policies::engine::{evaluate, repair_where, unused_files};
+use natsguard_policies::policy::{Action, Edit};
+use natsguard_policies::settings::Settings;
+use serde_json::Value;
+
+use super::change::Change;
+use super::fault::{Fault, beyond, brought_in, exempted, faults};
+use super::message;
+use super::patch::{Made, make};
+use crate::facts::resource::STATEFUL_SETS;
+use crate::facts::{Facts, Known, Query, Subject};
+
+/// Everything a decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The object by name.
+    pub subject: Subject<'a>,
+    /// The object as it will be.
+    pub object: &'a Value,
+    /// The object as it was: `None` when it is new.
+    pub old: Option<&'a Value>,
+    /// What is known of other objects.
+    pub facts: &'a Facts,
+    /// What the platform wants.
+    pub settings: &'a Settings,
+}
+
+/// What is answered. Nothing found is the default: allowed, unchanged, in silence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verdict {
+    /// The repair, when one is made: never empty.
+    pub patch: Option<Patch>,
+    /// Why it is refused: empty when it is not.
+    pub denied: Vec<Fault>,
+    /// What is said about an object that is let through.
+    pub warnings: Vec<String>,
+    /// Policies, with what was done about a finding of theirs: `fix` is a repair that was made.
+    pub findings: Vec<(&'static str, Action)>,
+    /// Policies that an exemption of the platform lifted.
+    pub exempted: Vec<&'static str>,
+}
+
+impl<'a> Case<'a> {
+    /// Repairs the object under review, and no other. Denies nothing.
+    pub fn mutate(&self) -> Verdict {
+        let change = self.change();
+        let Some((bundle, id)) = self.bundle() else {
+            return Verdict::default();
+        };
+        if change.is_ending() {
+            return Verdict::default();
+        }
+        let may = |edit: &Edit| edit.target().0 == id && change.may(edit);
+        let repaired = repair_where(&bundle, self.settings, &may);
+        let after = repaired.bundle.object(id).map(|object| &object.value);
+        let policies = |faults: &[Fault]| faults.iter().map(|fault| fault.finding.policy).collect();
+        let told = |judged| Fault::new(judged, &bundle);
+        let mended: Vec<Fault> = repaired.mended.iter().map(told).collect();
+        match after.map_or(Made::Nothing, |after| make(self.object, after)) {
+            Made::Nothing => Verdict::default(),
+            Made::Impossible => {
+                let policies: Vec<&str> = policies(&mended);
+                Verdict {
+                    warnings: vec![message::line(&[format!(
+                        "natsguard could not write a repair as a patch; nothing was changed for {}",
+                        policies.join(", ")
+                    )])],
+                    ..Verdict::default()
+                }
+            }
+            Made::Patch(patch) => {
+                let beside: Vec<Fault> = repaired.beside.iter().map(told).collect();
+                let own = beside
+                    .iter()
+                    .filter(|fault| fault.finding.place.object == id);
+                let warnings = mended.iter().map(message::repaired);
+                let policies: Vec<&'static str> = policies(&mended);
+                Verdict {
+                    patch: Some(patch),
+                    warnings: message::bounded(warnings.chain(own.map(message::warning)).collect()),
+                    findings: policies.into_iter().map(|id| (id, Action::Fix)).collect(),
+                    ..Verdict::default()
+                }
+            }
+        }
+    }
+
+    /// Refuses what still stands and may not; warns of the rest.
+    pub fn validate(&self) -> Verdict {
+        let change = self.change();
+        let Some((bundle, id)) = self.bundle() else {
+            return Verdict::default();
+        };
+        if change.is_ending() {
+            return Verdict::default();
+        }
+        let report = evaluate(&bundle, self.settings);
+        let mut verdict = Verdict {
+            warnings: self.unused(&bundle, id),
+            ..Verdict::default()
+        };
+        if report.findings.is_empty() && report.exempted.is_empty() {
+            return verdict;
+        }
+        // What stands without the object is not its fault; what stands with the one before it is not the request's.
+        let without = self.faults_with(None);
+        let exempted = beyond(exempted(&report, &bundle), &without);
+        let lifted = exempted.iter().filter(|fault| self.answers_for(fault, id));
+        verdict.exempted = lifted.map(|fault| fault.finding.policy).collect();
+        let faults = beyond(faults(&report, &bundle), &without);
+        let is_new = match self.old {
+            Some(old) => brought_in(&faults, &self.faults_with(Some(old))),
+            None => vec![true; faults.len()],
+        };
+        for (fault, is_new) in faults.into_iter().zip(is_new) {
+            verdict.add(self.judge(fault, is_new, id));
+        }
+        if !verdict.denied.is_empty() {
+            verdict.warnings.clear();
+        }
+        verdict.warnings = message::bounded(verdict.warnings);
+        verdict
+    }
+
+    fn judge(&self, fault: Fault, is_new: bool, id: ObjectId) -> Answer {
+        let is_own = fault.finding.place.object == id;
+        let action = fault.unrepaired();
+        if !self.answers_for(&fault, id) {
+            // It says what it does to the workload.
+            let is_grave = is_new && action == Action::Deny;
+            return if is_grave && fault.action == Action::Deny {
+                Answer::Warn(message::warning(&fault), fault)
+            } else {
+                Answer::Nothing
+            };
+        }
+        if !is_own && fault.action == Action::Fix {
+            return Answer::Warn(message::pending(&fault), fault);
+        }
+        if action == Action::Deny && is_new {
+            return Answer::Deny(fault);
+        }
+        Answer::Warn(message::warning(&fault), fault)
+    }
+
+    /// A workload answers for all its parts, a part for itself.
+    fn answers_for(&self, fault: &Fault, id: ObjectId) -> bool {
+        fault.finding.place.object == id || self.subject.is_workload()
+    }
+
+    /// The nats.conf files that nobody mounts yet, so that nobody can say whose routes they hold.
+    fn unused(&self, bundle: &Bundle, id: ObjectId) -> Vec<String> {
+        if self.subject.kind != "ConfigMap" {
+            return Vec::new();
+        }
+        let sets = Query::all(&STATEFUL_SETS, self.subject.namespace);
+        let is_known = matches!(self.facts.get(&sets), Known::Objects(_));
+        let change = self.change();
+        unused_files(bundle)
+            .into_iter()
+            .filter(|place| place.object == id && change.brings_file(&place.pointer))
+            .map(|place| {
+                let field = place.field;
+                if is_known {
+                    message::line(&[
+                        format!(
+                            "natsguard: no StatefulSet mounts {field} yet; its routes are checked and repaired when one does"
+                        ),
+                        format!("natsguard: no StatefulSet mounts {field} yet"),
+                    ])
+                } else {
+                    message::line(&[
+                        format!("natsguard: the routes of {field} were not checked: who mounts it could not be asked"),
+                        format!("natsguard: the routes of {field} were not checked"),
+                    ])
+                }
+            })
+            .collect()
+    }
+
+    fn change(&self) -> Change<'a> {
+        Change {
+            kind: self.subject.kind,
+            object: self.object,
+            old: self.old,
+        }
+    }
+
+    /// The facts with the object among them, and its place there: `None` when it is not what the review says it is.
+    fn bundle(&self) -> Option<(Bundle, ObjectId)> {
+        let Subject {
+            group,
+            kind,
+            namespace,
+            name,
+        } = self.subject;
+        let bundle = self.facts.bundle(&self.subject, Some(self.object));
+        let (id, _) = bundle.lookup(group, kind, namespace, name).found()?;
+        Some((bundle, id))
+    }
+
+    fn faults_with(&self, object: Option<&Value>) -> Vec<Fault> {
+        let bundle = self.facts.bundle(&self.subject, object);
+        let report = evaluate(&bundle, self.settings);
+        let mut faults = faults(&report, &bundle);
+        faults.extend(exempted(&report, &bundle));
+        faults
+    }
+}
+
+enum Answer {
+    Nothing,
+    Warn(String, Fault),
+    Deny(Fault),
+}
+
+impl Verdict {
+    fn add(&mut self, answer: Answer) {
+        match answer {
+            Answer::Nothing => {}
+            Answer::Warn(warning, fault) => {
+                self.findings.push((fault.finding.policy, Action::Warn));
+                self.warnings.push(warning);
+            }
+            Answer::Deny(fault) => {
+                self.findings.push((fault.finding.policy, Action::Deny));
+                self.denied.push(fault);
+            }
+        }
+    }
+}

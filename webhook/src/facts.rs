@@ -1,0 +1,222 @@
+//! What a review refers to, read on demand: what can't be read in time is unknown, and never an error.
+
+mod cache;
+pub mod cluster;
+mod references;
+pub mod resource;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use natsguard_policies::bundle::{Bundle, Object};
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+pub use references::Subject;
+use resource::{Resource, Scope};
+
+/// References are followed so far: a claim leads to its volume, the volume to nothing more.
+const MAX_ROUNDS: usize = 4;
+
+/// One review asks no more than this, whatever its object names.
+const MAX_QUERIES: usize = 64;
+
+/// Which objects of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Select {
+    /// The object of this name.
+    Named(String),
+    /// All objects.
+    All,
+}
+
+/// One question to the cluster: an object by name, or a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Query {
+    /// Of which kind.
+    pub resource: &'static Resource,
+    /// In which namespace. Of PersistentVolumes: those that are claimed from there. Empty for other cluster-scoped kinds.
+    pub namespace: String,
+    /// Which.
+    pub select: Select,
+}
+
+/// What the cluster answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known {
+    /// These objects, in the order of their names.
+    Objects(Arc<Vec<Value>>),
+    /// There is no such object.
+    Absent,
+    /// It could not be asked, or did not answer in time.
+    Unknown,
+}
+
+/// A boxed future, so that [`Cluster`] can be an object.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Known> + Send + 'a>>;
+
+/// Whoever answers questions about the cluster.
+pub trait Cluster: Send + Sync + 'static {
+    /// Answers one question. The caller bounds the time.
+    fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a>;
+}
+
+/// A cluster that can't be asked: everything is unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct Nowhere;
+
+impl Cluster for Nowhere {
+    fn ask<'a>(&'a self, _: &'a Query) -> Answering<'a> {
+        Box::pin(async { Known::Unknown })
+    }
+}
+
+/// The answers to all questions of one review.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    answers: BTreeMap<Query, Known>,
+}
+
+impl Query {
+    /// The object of a name.
+    pub fn named(resource: &'static Resource, namespace: &str, name: &str) -> Self {
+        let namespace = match resource.scope {
+            Scope::Namespaced => namespace.to_owned(),
+            Scope::Cluster => String::new(),
+        };
+        Self {
+            resource,
+            namespace,
+            select: Select::Named(name.to_owned()),
+        }
+    }
+
+    /// All objects of a namespace.
+    pub fn all(resource: &'static Resource, namespace: &str) -> Self {
+        Self {
+            resource,
+            namespace: namespace.to_owned(),
+            select: Select::All,
+        }
+    }
+}
+
+impl Facts {
+    /// Facts that are known already.
+    pub fn new(answers: impl IntoIterator<Item = (Query, Known)>) -> Self {
+        Self {
+            answers: answers.into_iter().collect(),
+        }
+    }
+
+    /// The answer to a question.
+    pub fn get(&self, query: &Query) -> &Known {
+        self.answers.get(query).unwrap_or(&Known::Unknown)
+    }
+
+    /// How many questions stayed without an answer.
+    pub fn unknown(&self) -> usize {
+        let unknown = |known: &&Known| **known == Known::Unknown;
+        self.answers.values().filter(unknown).count()
+    }
+
+    /// All objects of one kind.
+    pub fn of(&self, resource: &'static Resource) -> impl Iterator<Item = &Value> {
+        self.answers
+            .iter()
+            .filter(move |(query, _)| query.resource == resource)
+            .filter_map(|(_, known)| match known {
+                Known::Objects(objects) => Some(objects.iter()),
+                Known::Absent | Known::Unknown => None,
+            })
+            .flatten()
+    }
+
+    /// A bundle of the facts and the object under review, which takes the place of what the cluster has under its name;
+    /// without `object` there is none of that name.
+    pub fn bundle(&self, subject: &Subject<'_>, object: Option<&Value>) -> Bundle {
+        let mut objects: BTreeMap<(String, String, String), &Value> = BTreeMap::new();
+        let own = identity(subject.group, subject.kind, subject.name);
+        for known in self.answers.values() {
+            let Known::Objects(found) = known else {
+                continue;
+            };
+            for object in found.iter() {
+                objects.insert(identity_of(object), object);
+            }
+        }
+        objects.remove(&own);
+        if let Some(object) = object {
+            objects.insert(own, object);
+        }
+        // In the order of their names, whatever was asked first: routes of workloads that are one cluster stand in it.
+        let objects = objects.into_values().cloned().map(Object::new).collect();
+        let mut bundle = Bundle::new(objects, Some(subject.namespace));
+        for (query, known) in &self.answers {
+            if let (Known::Absent, Select::Named(name)) = (known, &query.select) {
+                let Resource { group, kind, .. } = *query.resource;
+                bundle.set_absent(group, kind, &query.namespace, name);
+            }
+        }
+        bundle
+    }
+}
+
+fn identity(group: &str, kind: &str, name: &str) -> (String, String, String) {
+    (group.to_owned(), kind.to_owned(), name.to_owned())
+}
+
+fn identity_of(object: &Value) -> (String, String, String) {
+    let text = |pointer| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let group = text("/apiVersion")
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
+    identity(group, text("/kind"), text("/metadata/name"))
+}
+
+/// Reads what a review refers to. `objects` are the object under review and, of an update, the one before it.
+pub async fn gather(
+    cluster: &Arc<dyn Cluster>,
+    subject: &Subject<'_>,
+    objects: &[&Value],
+    deadline: Instant,
+) -> Facts {
+    let mut facts = Facts::default();
+    for _ in 0..MAX_ROUNDS {
+        let left = MAX_QUERIES.saturating_sub(facts.answers.len());
+        let wanted: BTreeSet<Query> = references::of(subject, objects, &facts)
+            .into_iter()
+            .filter(|query| !facts.answers.contains_key(query))
+            .take(left)
+            .collect();
+        if wanted.is_empty() {
+            break;
+        }
+        let mut asked = JoinSet::new();
+        for query in wanted {
+            facts.answers.insert(query.clone(), Known::Unknown);
+            let cluster = Arc::clone(cluster);
+            asked.spawn(async move {
+                let known = timeout_at(deadline, cluster.ask(&query)).await;
+                (known.unwrap_or(Known::Unknown), query)
+            });
+        }
+        while let Some(answer) = asked.join_next().await {
+            if let Ok((known, query)) = answer {
+                facts.answers.insert(query, known);
+            }
+        }
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests;

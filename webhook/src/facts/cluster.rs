@@ -1,0 +1,199 @@
+//! The cluster as the apiserver tells it: every answer bounded in bytes, every failure an unknown.
+
+use std::sync::Arc;
+
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use kube::Client;
+use kube::client::Body;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::cache::Cache;
+use super::resource::{Resource, Scope, VOLUMES};
+use super::{Answering, Cluster, Known, Query, Select};
+
+/// One answer is no larger than this. An object is at most 1.5 MiB in etcd; a list may have to stay unknown.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Objects asked for at a time.
+const PAGE: usize = 250;
+
+/// A list of more pages stays unknown: half a list proves nothing.
+const MAX_PAGES: usize = 8;
+
+/// The cluster behind a client.
+pub struct Kube {
+    client: Client,
+    cache: Cache,
+}
+
+impl Kube {
+    /// Asks through this client.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            cache: Cache::default(),
+        }
+    }
+
+    async fn answer(&self, query: &Query) -> Known {
+        if let Some(known) = self.cache.get(query, Instant::now()) {
+            return known;
+        }
+        let Some(path) = path(query) else {
+            return Known::Unknown;
+        };
+        let (known, bytes) = match &query.select {
+            Select::Named(name) => self.object(query.resource, &path, name).await,
+            Select::All => self.list(query, &path).await,
+        }
+        .unwrap_or((Known::Unknown, 0));
+        self.cache.put(query, &known, bytes, Instant::now());
+        known
+    }
+
+    async fn object(&self, resource: &Resource, path: &str, name: &str) -> Option<(Known, usize)> {
+        let (status, body) = self.read(path, MAX_BYTES).await?;
+        let value: Value = serde_json::from_slice(&body).ok()?;
+        match status {
+            StatusCode::OK => {
+                let object = tidy(value, resource)?;
+                Some((Known::Objects(Arc::new(vec![object])), body.len()))
+            }
+            // A 404 of another kind is about the path: an API that this cluster does not have.
+            StatusCode::NOT_FOUND
+                if value["reason"] == "NotFound" && value["details"]["name"] == name =>
+            {
+                Some((Known::Absent, 0))
+            }
+            _ => None,
+        }
+    }
+
+    async fn list(&self, query: &Query, path: &str) -> Option<(Known, usize)> {
+        let mut objects = Vec::new();
+        let mut total = 0;
+        let mut next = String::new();
+        for _ in 0..MAX_PAGES {
+            let page = if next.is_empty() {
+                format!("{path}?limit={PAGE}")
+            } else {
+                format!("{path}?limit={PAGE}&continue={next}")
+            };
+            let (status, body) = self.read(&page, MAX_BYTES.saturating_sub(total)).await?;
+            if status != StatusCode::OK {
+                return None;
+            }
+            total += body.len();
+            let page: Page<'_> = serde_json::from_slice(&body).ok()?;
+            for item in page.items.unwrap_or_default() {
+                // One at a time: parsed, a list takes many times the memory of its text.
+                let value = serde_json::from_str(item.get()).ok()?;
+                if is_wanted(&value, query) {
+                    objects.push(tidy(value, query.resource)?);
+                }
+            }
+            next = page.metadata.next.unwrap_or_default();
+            if next.is_empty() {
+                return Some((Known::Objects(Arc::new(objects)), total));
+            }
+            if !next
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            {
+                return None;
+            }
+        }
+        None
+    }
+
+    async fn read(&self, path: &str, most: usize) -> Option<(StatusCode, Vec<u8>)> {
+        let request = Request::get(path).body(Body::empty()).ok()?;
+        let response = self.client.send(request).await.ok()?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), most)
+            .collect()
+            .await
+            .ok()?;
+        Some((status, body.to_bytes().to_vec()))
+    }
+}
+
+impl Cluster for Kube {
+    fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a> {
+        Box::pin(self.answer(query))
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue", default)]
+    next: Option<String>,
+}
+
+/// The path of a question: `None` when a name can't be one. Names come from objects under review, and must not lead
+/// anywhere else.
+fn path(query: &Query) -> Option<String> {
+    let Resource {
+        group,
+        version,
+        plural,
+        scope,
+        ..
+    } = query.resource;
+    let mut path = if group.is_empty() {
+        format!("/api/{version}")
+    } else {
+        format!("/apis/{group}/{version}")
+    };
+    if *scope == Scope::Namespaced {
+        path = format!("{path}/namespaces/{}", name(&query.namespace)?);
+    }
+    path = format!("{path}/{plural}");
+    match &query.select {
+        Select::Named(named) => Some(format!("{path}/{}", name(named)?)),
+        Select::All => Some(path),
+    }
+}
+
+/// A DNS subdomain, as all names are that reviews refer to.
+fn name(name: &str) -> Option<&str> {
+    let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().last()];
+    let is_name = name.len() <= 253
+        && ends.iter().all(|end| end.is_some_and(is_fine))
+        && name
+            .bytes()
+            .all(|byte| is_fine(byte) || b"-.".contains(&byte));
+    is_name.then_some(name)
+}
+
+fn is_wanted(value: &Value, query: &Query) -> bool {
+    *query.resource != VOLUMES || value["spec"]["claimRef"]["namespace"] == query.namespace
+}
+
+/// An object without what no rule reads, and with its type, which items of lists don't carry.
+fn tidy(mut value: Value, resource: &Resource) -> Option<Value> {
+    let object = value.as_object_mut()?;
+    object.remove("status");
+    object.insert("apiVersion".to_owned(), resource.api_version().into());
+    object.insert("kind".to_owned(), resource.kind.into());
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests;

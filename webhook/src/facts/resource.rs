@@ -1,0 +1,150 @@
+//! The kinds that reviews read, and the rights that takes.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+/// Where objects of a kind live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In a namespace.
+    Namespaced,
+    /// Outside namespaces.
+    Cluster,
+}
+
+/// A kind that is read, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resource {
+    /// The API group: empty for the core group.
+    pub group: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The name in paths and in RBAC rules.
+    pub plural: &'static str,
+    /// The kind.
+    pub kind: &'static str,
+    /// Where its objects live.
+    pub scope: Scope,
+    /// What is done with it: `get`, `list`.
+    pub verbs: &'static [&'static str],
+    /// How long an object that was found may be used again.
+    pub fresh: Duration,
+}
+
+// A namespaced object is read anew for each review: what `kubectl apply` wrote a moment ago decides about what it writes now,
+// and another replica may have admitted it. What a cluster has few of, and hardly changes, is kept for seconds.
+const ANEW: Duration = Duration::ZERO;
+const SECONDS: Duration = Duration::from_secs(5);
+
+const fn namespaced(
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+) -> Resource {
+    Resource {
+        group,
+        version,
+        plural,
+        kind,
+        scope: Scope::Namespaced,
+        verbs,
+        fresh: ANEW,
+    }
+}
+
+const fn cluster(
+    group: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+) -> Resource {
+    Resource {
+        group,
+        version: "v1",
+        plural,
+        kind,
+        scope: Scope::Cluster,
+        verbs,
+        fresh: SECONDS,
+    }
+}
+
+/// Who mounts a file, and whose pods a Service selects.
+pub const STATEFUL_SETS: Resource =
+    namespaced("apps", "v1", "statefulsets", "StatefulSet", &["list"]);
+/// Configuration files.
+pub const CONFIG_MAPS: Resource = namespaced("", "v1", "configmaps", "ConfigMap", &["get"]);
+/// Configuration files and certificates; by name only. Without this right they stay unknown.
+pub const SECRETS: Resource = namespaced("", "v1", "secrets", "Secret", &["get"]);
+/// Names and addresses that routes lead to.
+pub const SERVICES: Resource = namespaced("", "v1", "services", "Service", &["get", "list"]);
+/// The claims of a store.
+pub const CLAIMS: Resource = namespaced(
+    "",
+    "v1",
+    "persistentvolumeclaims",
+    "PersistentVolumeClaim",
+    &["get"],
+);
+/// Whether `replicas` tells the number of pods.
+pub const AUTOSCALERS: Resource = namespaced(
+    "autoscaling",
+    "v2",
+    "horizontalpodautoscalers",
+    "HorizontalPodAutoscaler",
+    &["list"],
+);
+/// The volumes of a store.
+pub const VOLUMES: Resource = cluster(
+    "",
+    "persistentvolumes",
+    "PersistentVolume",
+    &["get", "list"],
+);
+/// What provisions a store.
+pub const CLASSES: Resource = cluster(
+    "storage.k8s.io",
+    "storageclasses",
+    "StorageClass",
+    &["get", "list"],
+);
+/// How many nodes can take a pod.
+pub const NODES: Resource = cluster("", "nodes", "Node", &["list"]);
+
+/// Everything that is read. A missing right makes facts unknown and breaks nothing; `doctor` and the chart hold to this list.
+pub const NEEDED: &[&Resource] = &[
+    &AUTOSCALERS,
+    &CLAIMS,
+    &CLASSES,
+    &CONFIG_MAPS,
+    &NODES,
+    &SECRETS,
+    &SERVICES,
+    &STATEFUL_SETS,
+    &VOLUMES,
+];
+
+impl Resource {
+    /// `v1`, `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+impl PartialOrd for Resource {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Resource {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.group, self.plural).cmp(&(other.group, other.plural))
+    }
+}

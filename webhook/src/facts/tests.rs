@@ -1,0 +1,212 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::resource::{
+    AUTOSCALERS, CLAIMS, CLASSES, CONFIG_MAPS, NEEDED, NODES, SECRETS, SERVICES, STATEFUL_SETS,
+    VOLUMES,
+};
+use super::*;
+
+/// Answers from a list, and remembers the questions.
+#[derive(Default)]
+struct Fake {
+    known: BTreeMap<Query, Known>,
+    asked: Mutex<Vec<Query>>,
+}
+
+impl Cluster for Fake {
+    fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a> {
+        self.asked.lock().unwrap().push(query.clone());
+        let known = self.known.get(query).cloned();
+        Box::pin(async move {
+            match known {
+                Some(known) => known,
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+fn found(values: &[Value]) -> Known {
+    Known::Objects(Arc::new(values.to_vec()))
+}
+
+fn set() -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "nats", "namespace": "messaging"},
+        "spec": {
+            "replicas": 5, "serviceName": "nats-headless", "ordinals": {"start": 2},
+            "template": {"spec": {
+                "containers": [{"name": "nats", "image": "nats", "volumeMounts": [
+                    {"name": "config", "mountPath": "/c"}, {"name": "more", "mountPath": "/m"}, {"name": "data", "mountPath": "/d"}
+                ]}],
+                "volumes": [
+                    {"name": "config", "configMap": {"name": "nats-config"}},
+                    {"name": "more", "projected": {"sources": [{"secret": {"name": "auth"}}, {"configMap": {"name": "extra"}}]}},
+                    {"name": "unused", "secret": {"secretName": "not-mounted"}}
+                ]
+            }},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}}]
+        }
+    })
+}
+
+fn subject<'a>(kind: &'a str, name: &'a str) -> Subject<'a> {
+    Subject {
+        group: if kind == "StatefulSet" { "apps" } else { "" },
+        kind,
+        namespace: "messaging",
+        name,
+    }
+}
+
+async fn walk(fake: Fake, subject: Subject<'_>, object: &Value) -> (Facts, Vec<Query>) {
+    let fake = Arc::new(fake);
+    let cluster: Arc<dyn Cluster> = Arc::clone(&fake) as _;
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let facts = gather(&cluster, &subject, &[object], deadline).await;
+    let mut asked = fake.asked.lock().unwrap().clone();
+    asked.sort();
+    (facts, asked)
+}
+
+fn named(resource: &'static Resource, name: &str) -> Query {
+    Query::named(resource, "messaging", name)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_leads_to_all_that_its_rules_read() {
+    let claim = json!({"metadata": {"name": "data-nats-3"}, "spec": {"volumeName": "pv-3"}});
+    let known = [
+        (named(&CLAIMS, "data-nats-2"), Known::Absent),
+        (named(&CLAIMS, "data-nats-3"), found(&[claim])),
+        (Query::all(&SERVICES, "messaging"), found(&[])),
+    ];
+    let fake = Fake {
+        known: known.into_iter().collect(),
+        ..Fake::default()
+    };
+    let start = Instant::now();
+    let (facts, asked) = walk(fake, subject("StatefulSet", "nats"), &set()).await;
+    let mut expected = vec![
+        Query::all(&STATEFUL_SETS, "messaging"),
+        Query::all(&SERVICES, "messaging"),
+        Query::all(&AUTOSCALERS, "messaging"),
+        Query::all(&NODES, ""),
+        Query::all(&VOLUMES, "messaging"),
+        named(&CONFIG_MAPS, "nats-config"),
+        named(&CONFIG_MAPS, "extra"),
+        named(&SECRETS, "auth"),
+        named(&SERVICES, "nats-headless"),
+        named(&CLAIMS, "data-nats-2"),
+        named(&CLAIMS, "data-nats-3"),
+        named(&CLAIMS, "data-nats-4"),
+        named(&CLASSES, "fast"),
+        named(&VOLUMES, "pv-3"),
+    ];
+    expected.sort();
+    assert_eq!(asked, expected);
+    // What never answers costs the deadline once, not once a question.
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    assert_eq!(facts.unknown(), asked.len() - 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_leads_to_those_who_mount_it_and_to_nothing_when_nobody_does() {
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "extra", "namespace": "messaging"}});
+    let sets = Query::all(&STATEFUL_SETS, "messaging");
+    let fake = || Fake {
+        known: [(sets.clone(), found(&[set()]))].into_iter().collect(),
+        ..Fake::default()
+    };
+    let (_, asked) = walk(fake(), subject("ConfigMap", "extra"), &map).await;
+    assert!(asked.contains(&named(&CONFIG_MAPS, "nats-config")));
+    assert!(asked.contains(&Query::all(&SERVICES, "messaging")));
+    for (kind, name) in [
+        ("ConfigMap", "other"),
+        ("Secret", "extra"),
+        ("Secret", "not-mounted"),
+        ("Service", "nats"),
+        ("PersistentVolumeClaim", "data-nats-x"),
+    ] {
+        let (_, asked) = walk(fake(), subject(kind, name), &map).await;
+        assert_eq!(asked, std::slice::from_ref(&sets), "{kind} {name}");
+    }
+    for (kind, name) in [
+        ("Secret", "auth"),
+        ("Service", "nats-headless"),
+        ("PersistentVolumeClaim", "data-nats-9"),
+    ] {
+        let (_, asked) = walk(fake(), subject(kind, name), &map).await;
+        assert!(asked.len() > 1, "{kind} {name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_of_what_is_no_server() {
+    let mut other = set();
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "postgres".into();
+    let (_, asked) = walk(Fake::default(), subject("StatefulSet", "nats"), &other).await;
+    assert!(asked.is_empty());
+    let sets = Query::all(&STATEFUL_SETS, "messaging");
+    let fake = Fake {
+        known: [(sets.clone(), found(&[other]))].into_iter().collect(),
+        ..Fake::default()
+    };
+    let secret = json!({"metadata": {"name": "auth"}});
+    let (_, asked) = walk(fake, subject("Secret", "auth"), &secret).await;
+    assert_eq!(asked, [sets]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_review_asks_no_more_than_so_many_questions() {
+    let mut set = set();
+    let volumes: Vec<Value> = (0..500)
+        .map(|index| json!({"name": "config", "configMap": {"name": format!("c-{index}")}}))
+        .collect();
+    set["spec"]["template"]["spec"]["volumes"] = Value::from(volumes);
+    let (_, asked) = walk(Fake::default(), subject("StatefulSet", "nats"), &set).await;
+    assert_eq!(asked.len(), MAX_QUERIES);
+}
+
+#[test]
+fn the_object_under_review_takes_the_place_of_the_one_that_is_kept() {
+    let old = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "messaging"}, "data": {}});
+    let mut new = old.clone();
+    new["data"] = json!({"k": "v"});
+    let facts = Facts::new([
+        (named(&CONFIG_MAPS, "a"), found(&[old])),
+        (named(&CONFIG_MAPS, "b"), Known::Absent),
+    ]);
+    let subject = subject("ConfigMap", "a");
+    let values = |bundle: Bundle| {
+        bundle
+            .objects()
+            .iter()
+            .map(|object| object.value.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values(facts.bundle(&subject, Some(&new))), [new]);
+    assert!(values(facts.bundle(&subject, None)).is_empty());
+    assert!(matches!(
+        facts
+            .bundle(&subject, None)
+            .lookup("", "ConfigMap", "messaging", "b"),
+        natsguard_policies::bundle::Lookup::Absent
+    ));
+}
+
+#[test]
+fn secrets_are_read_by_name_only_and_nothing_is_written() {
+    for resource in NEEDED {
+        assert!(
+            resource
+                .verbs
+                .iter()
+                .all(|verb| ["get", "list"].contains(verb))
+        );
+    }
+    assert_eq!(SECRETS.verbs, ["get"]);
+}

@@ -1,0 +1,91 @@
+//! Reads a body within a limit, a shared budget and a time.
+
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::budget::{Budget, Held};
+use super::limits::Limits;
+use super::refusal::Refusal;
+
+/// What a value of the JSON tree takes at most: an entry of a map, with its key. Two bytes of a body may be one value, so a
+/// small body can make a large tree.
+const VALUE_BYTES: usize = 128;
+
+/// The bytes of a body, and the memory they hold.
+#[derive(Debug)]
+pub(super) struct Bytes {
+    pub(super) bytes: Vec<u8>,
+    held: Held,
+}
+
+pub(super) async fn read(
+    mut body: Body,
+    limits: &Limits,
+    budget: &Budget,
+    began: Instant,
+    deadline: Instant,
+) -> Result<Bytes, Refusal> {
+    let deadline = deadline.min(began + limits.body);
+    let collected = match timeout_at(deadline, collect(&mut body, limits, budget)).await {
+        Ok(collected) => collected,
+        Err(_) => Err(Refusal::SlowBody {
+            within: deadline - began,
+        }),
+    };
+    if matches!(collected, Err(Refusal::TooLarge { .. } | Refusal::Full)) {
+        // A caller that is still writing when the connection closes sees a broken pipe instead of the answer.
+        let _ = timeout(limits.linger, async {
+            while let Some(Ok(_)) = body.frame().await {}
+        })
+        .await;
+    }
+    let mut body = collected?;
+    let values = body
+        .bytes
+        .iter()
+        .filter(|byte| matches!(byte, b',' | b'[' | b'{'))
+        .count();
+    let weight = body
+        .bytes
+        .capacity()
+        .saturating_add(values.saturating_mul(VALUE_BYTES));
+    if weight > limits.memory_bytes {
+        return Err(Refusal::TooDense { values });
+    }
+    if !body.held.grow(weight) {
+        return Err(Refusal::Full);
+    }
+    Ok(body)
+}
+
+async fn collect(body: &mut Body, limits: &Limits, budget: &Budget) -> Result<Bytes, Refusal> {
+    let limit = limits.body_bytes;
+    let too_large = Refusal::TooLarge { limit };
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Err(too_large);
+    }
+    // The declared length reserves nothing: who has sent nothing holds nothing.
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut held = budget.hold();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::BrokenBody)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(too_large);
+        }
+        if length > bytes.capacity() {
+            let capacity = length.max(bytes.capacity() * 2).min(limit);
+            if !held.grow(capacity) {
+                return Err(Refusal::Full);
+            }
+            bytes.reserve_exact(capacity - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Bytes { bytes, held })
+}
