@@ -66,7 +66,6 @@ readOnlyRootFilesystem: true
 {{- define "natsguard.tokenVolume" -}}
 name: token
 projected:
-  defaultMode: 0444
   sources:
   - serviceAccountToken:
       expirationSeconds: 3607

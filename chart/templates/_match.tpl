@@ -30,7 +30,7 @@ and the pod mounts files. A file of a well-known other format is not a nats.conf
         size(words) > 128 || words.map(word, size(word)).sum() > 16384 ||
         [words.join('\n')].exists(line,
           line.contains('nats-serve') || line.contains('nats-strea') || line.contains('gnatsd') ||
-          line.findAll('(?m)^--?c(onfig)?[=\n]\\S+$').exists(flag, !flag.matches('\\.(ya?ml|toml|ini|xml|properties|sh)$')) &&
+          line.findAll('(?m)^--?c(onfig)?[=\n][^\\s=]+$').exists(flag, !flag.matches('\\.(ya?ml|toml|ini|xml|properties|sh)$')) &&
           (size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,
             has(volume.configMap) || has(volume.secret) || has(volume.projected)))))))))
 {{- end }}

@@ -87,22 +87,12 @@ func ask(q *question) answer {
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
-	accessors := make([]cel.ExpressionAccessor, len(q.Conditions))
-	for i, condition := range q.Conditions {
-		accessors[i] = (*matchconditions.MatchCondition)(&condition)
-	}
-	variables := cel.OptionalVariableDeclarations{HasAuthorizer: true}
-	compiler := cel.NewConditionCompiler(environment.MustBaseEnvSet(version.MustParseGeneric(q.Version)))
-	compile := func(accessors []cel.ExpressionAccessor) cel.ConditionEvaluator {
-		// A new expression may use only what the version before had, too: what an upgrade of the apiserver needs.
-		return compiler.CompileCondition(accessors, variables, environment.NewExpressions)
-	}
-	all := compile(accessors)
-	if errors := all.CompilationErrors(); len(errors) > 0 {
-		return answer{Error: fmt.Sprint(errors)}
+	conditions, err := compile(q)
+	if err != nil {
+		return answer{Error: err.Error()}
 	}
 	fail := admissionregistrationv1.Fail
-	matcher := matchconditions.NewMatcher(all, &fail, "webhook", "test", "test")
+	matcher := matchconditions.NewMatcher(conditions.all, &fail, "webhook", "test", "test")
 	var answers []answer
 	for _, view := range []func(runtime.Object) (runtime.Object, error){typed, unstructuredOf} {
 		attributes, err := versioned(q, object, old, view)
@@ -110,8 +100,8 @@ func ask(q *question) answer {
 			return answer{Error: err.Error()}
 		}
 		result := answer{}
-		for _, accessor := range accessors {
-			evaluations, left, err := compile([]cel.ExpressionAccessor{accessor}).ForInput(context.Background(), attributes,
+		for _, condition := range conditions.each {
+			evaluations, left, err := condition.ForInput(context.Background(), attributes,
 				cel.CreateAdmissionRequest(attributes.Attributes, metav1.GroupVersionResource(attributes.GetResource()),
 					metav1.GroupVersionKind(attributes.VersionedKind)),
 				cel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudgetMatchConditions)
@@ -135,6 +125,39 @@ func ask(q *question) answer {
 		return answer{Error: fmt.Sprintf("the views differ: %v", answers)}
 	}
 	return answers[0]
+}
+
+// compiled is a list of conditions, and each on its own.
+type compiled struct {
+	all  cel.ConditionEvaluator
+	each []cel.ConditionEvaluator
+}
+
+var known = map[string]*compiled{}
+
+func compile(q *question) (*compiled, error) {
+	key := fmt.Sprint(q.Version, q.Conditions)
+	if result, ok := known[key]; ok {
+		return result, nil
+	}
+	compiler := cel.NewConditionCompiler(environment.MustBaseEnvSet(version.MustParseGeneric(q.Version)))
+	evaluator := func(accessors ...cel.ExpressionAccessor) cel.ConditionEvaluator {
+		// What is new in a version may be written only when the version before knows it, too: so it is judged here.
+		return compiler.CompileCondition(accessors, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.NewExpressions)
+	}
+	result := &compiled{}
+	var accessors []cel.ExpressionAccessor
+	for _, condition := range q.Conditions {
+		accessor := (*matchconditions.MatchCondition)(&condition)
+		accessors = append(accessors, accessor)
+		result.each = append(result.each, evaluator(accessor))
+	}
+	result.all = evaluator(accessors...)
+	if errors := result.all.CompilationErrors(); len(errors) > 0 {
+		return nil, fmt.Errorf("%v", errors)
+	}
+	known[key] = result
+	return result, nil
 }
 
 // typed is how an apiserver shows an object to CEL since 1.37.
