@@ -36,13 +36,14 @@ and the pod mounts files. A file of a well-known other format is not a nats.conf
 {{- end }}
 
 {{/* Text that could be a nats.conf, or what one includes: options whose values a policy reads, in any case. Where there
-is too much text for the pattern a word is enough. */}}
+is too much text for the pattern a word is enough. 1402200 is 1 MiB in base64, with the padding of 1000 values: the apiserver
+stores no more. */}}
 {{- define "natsguard.match.configmap" -}}
 {{ include "natsguard.match.reviewed" . }} ||
 [object.?data.orValue({})].exists(data, [object.?binaryData.orValue({})].exists(binary,
   size(data) + size(binary) > 1000 ||
   [data.map(key, size(data[key])).sum() + binary.map(key, binary[key] == null ? 0 : size(binary[key])).sum()].exists(total,
-    total <= 1398104 && (
+    total <= 1402200 && (
       data.exists(key, key.endsWith('.conf') && key.contains('nats') ||
         [data[key].lowerAscii()].exists(text,
           text.contains('routes') || text.contains('jetstream') || text.contains('store_dir') ||
@@ -60,7 +61,7 @@ is too much text for the pattern a word is enough. */}}
 {{ include "natsguard.match.reviewed" . }} ||
 object.?type.orValue('Opaque') in ['', 'Opaque'] &&
 [object.?data.orValue({})].exists(data, size(data) > 1000 ||
-  data.map(key, data[key] == null ? 0 : size(data[key])).sum() <= 1398104 &&
+  data.map(key, data[key] == null ? 0 : size(data[key])).sum() <= 1402200 &&
   data.exists(key, data[key] != null && ({{ include "natsguard.match.encoded" (list "key" "data[key]") }})))
 {{- end }}
 

@@ -235,20 +235,21 @@ fn held(text: &str) -> Vec<Held> {
     all
 }
 
+const IMAGES: [&str; 9] = [
+    "nats",
+    "nats:2.10",
+    "docker.io/bitnami/nats:2.10.24-debian-12-r2",
+    "r:5000/a/nats@sha256:00",
+    "synadia/nats-server",
+    "nats-server-nightly",
+    "a/nats-streaming",
+    "nats-streaming-server:0.25",
+    "gnatsd:1",
+];
+
 /// Every way to start a server that the policies know.
 fn containers(path: &str) -> Vec<Value> {
-    let images = [
-        "nats",
-        "nats:2.10",
-        "docker.io/bitnami/nats:2.10.24-debian-12-r2",
-        "r:5000/a/nats@sha256:00",
-        "synadia/nats-server",
-        "nats-server-nightly",
-        "a/nats-streaming",
-        "nats-streaming-server:0.25",
-        "gnatsd:1",
-    ];
-    let mut all: Vec<Value> = images
+    let mut all: Vec<Value> = IMAGES
         .iter()
         .map(|image| json!({"image": image, "args": ["-c", path]}))
         .collect();
@@ -348,6 +349,38 @@ fn every_way_to_run_a_server_is_sent() {
         seen.findings > bundles && seen.updates > bundles / 4,
         "{seen:?}"
     );
+}
+
+/// Image or program, and nothing else to go by: no flag, no file, no volume.
+#[test]
+fn a_server_alone_is_sent() {
+    let images = IMAGES.iter().map(|image| json!({"image": image}));
+    let programs = [
+        json!(["/nats-server"]),
+        json!(["/usr/bin/gnatsd", "-js"]),
+        json!(["dumb-init", "--", "nats-server"]),
+        json!(["nats-streaming-server"]),
+        json!(["sh", "-ec", "sleep 1; exec nats-server -js"]),
+        json!(["sh", "-ec", "sleep 1\nexec 'gnatsd' -js"]),
+    ];
+    let commands = programs
+        .iter()
+        .map(|words| json!({"image": "custom", "command": words}));
+    let arguments = programs
+        .iter()
+        .map(|words| json!({"image": "custom", "args": words}));
+    let mut evaluator = Evaluator::start(VERSIONS[0]);
+    for container in images.chain(commands).chain(arguments) {
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "x"},
+            "spec": {"template": {"spec": {"containers": [{"image": "busybox"}, container]}}}
+        });
+        let bundle = Bundle::new(vec![Object::new(set.clone())], None);
+        assert_eq!(discover(&bundle).len(), 1, "{set}");
+        for step in STEPS {
+            assert!(evaluator.sends(step, "statefulsets", &set, None), "{set}");
+        }
+    }
 }
 
 /// What every cluster is full of.
