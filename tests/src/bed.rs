@@ -204,7 +204,10 @@ impl Bed {
         }
         let mut say = |line: &str| say(line);
         let (local, programs) = if self.foreign.is_some() {
-            (None, Programs::build_clients(&self.stop, &mut say)?)
+            (
+                None,
+                Programs::only(&["helm", "kubectl"], &self.stop, &mut say)?,
+            )
         } else {
             tools::check()?;
             let programs = Programs::build(&self.stop, &mut say)?;
@@ -254,7 +257,11 @@ async fn client(kubeconfig: &PathBuf) -> Result<kube::Client> {
 /// Builds the project's image: a static binary alone in it (`webhook/Containerfile`).
 fn build_project_image(stop: &Stop) -> Result<Image> {
     const TARGET: &str = "x86_64-unknown-linux-musl";
-    tools::need(&[("buildah", "buildah"), ("musl-gcc", "musl-tools")])?;
+    tools::need(&[
+        ("buildah", "buildah"),
+        ("musl-gcc", "musl-tools"),
+        ("cmake", "cmake"),
+    ])?;
     let repository = place::repository();
     let installed = run(
         stop,

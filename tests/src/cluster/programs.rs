@@ -159,41 +159,40 @@ pub struct Programs {
 
 impl Programs {
     /// Builds what is not there yet; `say` gets a line for a person now and then.
-    pub fn build(stop: &Stop, mut say: impl FnMut(&str)) -> Result<Self> {
-        Self::of(MODULES, stop, &mut say)
+    pub fn build(stop: &Stop, say: impl FnMut(&str)) -> Result<Self> {
+        Self::of(|_| true, stop, say)
     }
 
-    /// Builds what tests against a foreign cluster need: helm and kubectl.
-    pub fn build_clients(stop: &Stop, mut say: impl FnMut(&str)) -> Result<Self> {
-        const CLIENTS: &[Module] = &[Module {
-            folder: "kubernetes",
-            version_of: Some("k8s.io/kubernetes"),
-            programs: &[("kubectl", "k8s.io/kubernetes/cmd/kubectl")],
-            minutes: "three minutes",
-        }];
-        let helm: Vec<_> = MODULES
-            .iter()
-            .filter(|module| module.folder == "helm")
-            .collect();
+    /// Builds these only.
+    pub fn only(names: &[&str], stop: &Stop, say: impl FnMut(&str)) -> Result<Self> {
+        Self::of(|name| names.contains(&name), stop, say)
+    }
+
+    fn of(
+        is_wanted: impl Fn(&str) -> bool,
+        stop: &Stop,
+        mut say: impl FnMut(&str),
+    ) -> Result<Self> {
         let mut programs = Self::default();
-        for module in helm.into_iter().chain(CLIENTS) {
-            programs.add(module, stop, &mut say)?;
+        for module in MODULES {
+            programs.add(module, &is_wanted, stop, &mut say)?;
         }
         Ok(programs)
     }
 
-    fn of(modules: &[Module], stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Self> {
-        let mut programs = Self::default();
-        for module in modules {
-            programs.add(module, stop, say)?;
-        }
-        Ok(programs)
-    }
-
-    fn add(&mut self, module: &Module, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<()> {
+    fn add(
+        &mut self,
+        module: &Module,
+        is_wanted: &dyn Fn(&str) -> bool,
+        stop: &Stop,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<()> {
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
         let mut wanted = Vec::new();
         for &(name, package) in module.programs {
+            if !is_wanted(name) {
+                continue;
+            }
             match &assets {
                 Some(assets) if ASSETS.contains(&name) => {
                     let path = assets.join(name);

@@ -173,6 +173,8 @@ pub(super) async fn client() -> Result<Client, String> {
     })?;
     config.connect_timeout = Some(PATIENCE);
     config.read_timeout = Some(PATIENCE);
+    // An apiserver that has enough to do is not asked again inside a review; what has to succeed tries again by itself.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| format!("can't use the kubeconfig: {error}"))
 }
 

@@ -1,0 +1,95 @@
+{{/*
+What of a cluster is NATS-like, as CEL that kube-apiserver evaluates: everything else costs it no call.
+
+A condition that fails, or costs more than 1,000,000 units, refuses the request where failurePolicy is Fail. So:
+- each one holds on every object that the apiserver can decode: absent fields, nulls where Go has nil lists and bytes,
+  and far more of everything than validation would allow, since mutation comes before it;
+- what is too large to look at cheaply is let through: the webhook looks at it. Bounds come before loops;
+- a value that is needed twice is bound by `[value].exists(name, …)`, since matchConditions know no variables.
+tests/chart asks the apiserver's own evaluator about all of this, with the costs.
+*/}}
+
+{{/* Objects that the controller has looked at: it writes this annotation on what belongs to a NATS workload. */}}
+{{- define "natsguard.match.reviewed" -}}
+object.metadata.?annotations[?'natsguard.dev/reviewed'].hasValue()
+{{- end }}
+
+{{- define "natsguard.match.touched" -}}
+object.metadata.?annotations[?'natsguard.dev/reviewed'].orValue('') != oldObject.metadata.?annotations[?'natsguard.dev/reviewed'].orValue('')
+{{- end }}
+
+{{/* A pod template with a NATS server: by image, by program (in a shell script as well), or because `-c` names a file
+and the pod mounts files. A file of a well-known other format is not a nats.conf. */}}
+{{- define "natsguard.match.workload" -}}
+[object.?spec.?template.?spec.orValue({})].exists(pod, pod != null &&
+  [pod.?containers.orValue([])].exists(containers, containers != null && (size(containers) > 16 ||
+    containers.exists(c,
+      size(c.?image.orValue('')) > 512 ||
+      c.?image.orValue('').matches('(^|/)(gnatsd|nats(-server(-nightly)?|-streaming(-server)?)?)([:@]|$)') ||
+      [c.?command.orValue([]) + c.?args.orValue([])].exists(words,
+        size(words) > 128 || words.map(word, size(word)).sum() > 16384 ||
+        [words.join('\n')].exists(line,
+          line.contains('nats-serve') || line.contains('nats-strea') || line.contains('gnatsd') ||
+          line.findAll('(?m)^--?c(onfig)?[=\n][^\\s=]+$').exists(flag, !flag.matches('\\.(ya?ml|toml|ini|xml|properties|sh)$')) &&
+          (size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,
+            has(volume.configMap) || has(volume.secret) || has(volume.projected)))))))))
+{{- end }}
+
+{{/* Text that could be a nats.conf, or what one includes: options whose values a policy reads, in any case. Where there
+is too much text for the pattern a word is enough. 1402200 is 1 MiB in base64, with the padding of 1000 values: the apiserver
+stores no more. */}}
+{{- define "natsguard.match.configmap" -}}
+{{ include "natsguard.match.reviewed" . }} ||
+[object.?data.orValue({})].exists(data, [object.?binaryData.orValue({})].exists(binary,
+  size(data) + size(binary) > 1000 ||
+  [data.map(key, size(data[key])).sum() + binary.map(key, binary[key] == null ? 0 : size(binary[key])).sum()].exists(total,
+    total <= 1402200 && (
+      data.exists(key, key.endsWith('.conf') && key.contains('nats') ||
+        [data[key].lowerAscii()].exists(text,
+          text.contains('routes') || text.contains('jetstream') || text.contains('store_dir') ||
+          text.contains('cluster') && (total > 262144 || text.matches('cluster[\\s:=\'"]*\\{')))) ||
+      binary.exists(key, binary[key] != null && ({{ include "natsguard.match.encoded" (list "key" "binary[key]") }}))))))
+{{- end }}
+
+{{/* A file in base64: known by its key, or by "routes" in one of the three ways it can lie in groups of three bytes. */}}
+{{- define "natsguard.match.encoded" -}}
+{{- $key := index . 0 }}{{ $text := index . 1 -}}
+{{ $key }}.endsWith('.conf') || {{ $key }}.contains('nats') || {{ $text }}.contains('cm91dGVz') || {{ $text }}.contains('JvdXRlc') || {{ $text }}.contains('yb3V0ZX')
+{{- end }}
+
+{{- define "natsguard.match.secret" -}}
+{{ include "natsguard.match.reviewed" . }} ||
+object.?type.orValue('Opaque') in ['', 'Opaque'] &&
+[object.?data.orValue({})].exists(data, size(data) > 1000 ||
+  data.map(key, data[key] == null ? 0 : size(data[key])).sum() <= 1402200 &&
+  data.exists(key, data[key] != null && ({{ include "natsguard.match.encoded" (list "key" "data[key]") }})))
+{{- end }}
+
+{{/* By its name, by what it selects, or by a port of NATS: clients, routes, gateways, leaf nodes, monitoring. */}}
+{{- define "natsguard.match.service" -}}
+{{ include "natsguard.match.reviewed" . }} || object.metadata.?name.orValue('').contains('nats') ||
+[object.?spec.orValue({})].exists(spec,
+  size(spec.?ports.orValue([])) > 256 || spec.?ports.orValue([]).exists(port, port.?port.orValue(0) in [4222, 6222, 7222, 7422, 8222]) ||
+  size(spec.?selector.orValue({})) > 64 || spec.?selector.orValue({}).exists(key, spec.selector[key].contains('nats')))
+{{- end }}
+
+{{/* Every Service that could hide the pods of a StatefulSet from each other. Only where a call that fails is ignored:
+the others of these are not ours. */}}
+{{- define "natsguard.match.governing-service" -}}
+object.?spec.?clusterIP.orValue('') == 'None' && !object.?spec.?publishNotReadyAddresses.orValue(false) ||
+{{ include "natsguard.match.service" . }}
+{{- end }}
+
+{{- define "natsguard.match.claim" -}}
+{{ include "natsguard.match.reviewed" . }} || object.metadata.?name.orValue('').contains('nats') ||
+size(object.metadata.?labels.orValue({})) > 64 ||
+object.metadata.?labels.orValue({}).exists(key, object.metadata.labels[key].contains('nats'))
+{{- end }}
+
+{{/* Of the updates only those that change what a policy reads: `list "field" …`, each compared as a whole. */}}
+{{- define "natsguard.match.changed" -}}
+request.operation != 'UPDATE' || {{ include "natsguard.match.touched" . }}
+{{- range . }} ||
+object.?{{ . }}.orValue({}) != oldObject.?{{ . }}.orValue({})
+{{- end }}
+{{- end }}

@@ -1,0 +1,84 @@
+{{/* The entries that both webhook configurations have, one a resource, each with conditions of its own. */}}
+{{- define "natsguard.webhook.entries" -}}
+{{- $root := .root }}
+{{- $apps := list "apps" }}
+{{- $core := list "" }}
+{{- $entries := list
+  (dict "resource" "configmaps" "group" "" "match" "configmap" "fields" (list "data" "binaryData"))
+  (dict "resource" "daemonsets" "group" "apps" "match" "workload" "fields" (list "spec"))
+  (dict "resource" "deployments" "group" "apps" "match" "workload" "fields" (list "spec"))
+  (dict "resource" "persistentvolumeclaims" "group" "" "match" "claim" "fields" (list "spec"))
+  (dict "resource" "services" "group" "" "match" (ternary "governing-service" "service" (eq .step "mutate")) "fields" (list "spec"))
+  (dict "resource" "statefulsets" "group" "apps" "match" "workload" "fields" (list "spec")) }}
+{{- if $root.Values.secrets.enabled }}
+{{- $entries = append $entries (dict "resource" "secrets" "group" "" "match" "secret" "fields" (list "data")) }}
+{{- end }}
+{{- range $entries }}
+- name: {{ .resource }}.{{ $.step }}.natsguard.dev
+  admissionReviewVersions: [v1]
+  clientConfig:
+    {{- if eq $root.Values.tls.mode "secret" }}
+    caBundle: {{ $root.Values.tls.caBundle | b64enc }}
+    {{- end }}
+    service:
+      name: {{ include "natsguard.fullname" $root }}
+      namespace: {{ $root.Release.Namespace }}
+      path: /{{ $.step }}
+      port: 443
+  failurePolicy: {{ $.webhook.failurePolicy }}
+  # An object that is written through another version of its API is the same object.
+  matchPolicy: Equivalent
+  matchConditions:
+  - name: changed
+    expression: |-
+      {{- include "natsguard.match.changed" .fields | nindent 6 }}
+  - name: nats
+    expression: |-
+      {{- include (printf "natsguard.match.%s" .match) $root | nindent 6 }}
+  namespaceSelector:
+    {{- include "natsguard.webhook.namespaceSelector" $root | nindent 4 }}
+  # Labels of the object don't decide: a tenant writes them.
+  objectSelector: {}
+  {{- if eq $.step "mutate" }}
+  reinvocationPolicy: IfNeeded
+  {{- end }}
+  rules:
+  - apiGroups: [{{ .group | quote }}]
+    apiVersions: [v1]
+    operations: [CREATE, UPDATE]
+    resources: [{{ .resource }}]
+    scope: Namespaced
+  sideEffects: None
+  timeoutSeconds: {{ $.webhook.timeoutSeconds }}
+{{- end }}
+{{- end }}
+
+{{/* The first requirement can't be undone: requirements are joined by "and", and values only add some. The cluster and
+natsguard itself have to start while natsguard is down. */}}
+{{- define "natsguard.webhook.namespaceSelector" -}}
+matchExpressions:
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values: {{ list "kube-node-lease" "kube-public" "kube-system" .Release.Namespace | uniq | sortAlpha | toJson }}
+{{- with .Values.webhook.namespaceSelector.matchExpressions }}
+{{ toYaml . }}
+{{- end }}
+{{- with .Values.webhook.namespaceSelector.matchLabels }}
+matchLabels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "natsguard.webhook.annotations" -}}
+# AKS would rewrite the namespaceSelector otherwise.
+admissions.enforcer/disabled: "true"
+{{- if eq .Values.tls.mode "cert-manager" }}
+cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "natsguard.fullname" . }}
+{{- end }}
+{{- if eq .Values.tls.mode "openshift" }}
+service.beta.openshift.io/inject-cabundle: "true"
+{{- end }}
+{{- with .Values.webhook.annotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,147 @@
+//! kube-apiserver's own evaluator of matchConditions, as a process to ask.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::helm;
+
+/// What one condition may cost (`PerCallLimit` in k8s.io/apiserver pkg/apis/cel/config.go). All of an entry together may cost
+/// 2,500,000; no entry has more than two.
+pub(crate) const LIMIT: u64 = 1_000_000;
+
+/// The version whose evaluator it is, and the first one that the chart supports.
+pub(crate) const VERSIONS: [&str; 2] = ["1.37", "1.30"];
+
+/// Which webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Mutate,
+    Validate,
+}
+
+/// What the apiserver would do.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) matches: bool,
+    #[serde(default)]
+    pub(crate) error: String,
+    pub(crate) costs: Option<Vec<u64>>,
+}
+
+/// The evaluator, with the conditions of a rendered chart.
+pub(crate) struct Evaluator {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    mutating: Value,
+    validating: Value,
+    version: &'static str,
+}
+
+impl Evaluator {
+    /// Builds the evaluator, renders the chart with everything that it can look at, and starts.
+    pub(crate) fn start(version: &'static str) -> Self {
+        let objects = helm::render("ci/everything-values.yaml");
+        let mut child = Command::new(build())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the evaluator that was just built starts");
+        Self {
+            stdin: child.stdin.take().expect("standard input is piped"),
+            stdout: BufReader::new(child.stdout.take().expect("standard output is piped")),
+            child,
+            mutating: helm::only(&objects, "MutatingWebhookConfiguration").clone(),
+            validating: helm::only(&objects, "ValidatingWebhookConfiguration").clone(),
+            version,
+        }
+    }
+
+    /// What the apiserver would do with an object that is created, or that replaces another.
+    pub(crate) fn ask(
+        &mut self,
+        step: Step,
+        resource: &str,
+        object: &Value,
+        old: Option<&Value>,
+    ) -> Answer {
+        let configuration = match step {
+            Step::Mutate => &self.mutating,
+            Step::Validate => &self.validating,
+        };
+        let entry = configuration["webhooks"]
+            .as_array()
+            .expect("webhooks")
+            .iter()
+            .find(|entry| entry["rules"][0]["resources"][0] == resource)
+            .unwrap_or_else(|| panic!("no webhook for {resource}"));
+        let question = json!({
+            "Version": self.version,
+            "Conditions": entry["matchConditions"],
+            "Operation": if old.is_some() { "UPDATE" } else { "CREATE" },
+            "Resource": resource,
+            "Object": object,
+            "OldObject": old,
+        });
+        writeln!(self.stdin, "{question}").expect("the evaluator listens");
+        let mut answer = String::new();
+        self.stdout
+            .read_line(&mut answer)
+            .expect("the evaluator answers");
+        serde_json::from_str(&answer)
+            .unwrap_or_else(|error| panic!("the evaluator died or mumbles: {error}"))
+    }
+
+    /// Whether the object would be sent. An error is never one that we want to make.
+    pub(crate) fn sends(
+        &mut self,
+        step: Step,
+        resource: &str,
+        object: &Value,
+        old: Option<&Value>,
+    ) -> bool {
+        let answer = self.ask(step, resource, object, old);
+        assert_eq!(answer.error, "", "{step:?} {resource} {object}");
+        answer.matches
+    }
+}
+
+impl Drop for Evaluator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn build() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("chart/cel");
+            let program = std::env::current_exe()
+                .expect("a test knows its own path")
+                .with_file_name("cel");
+            let status = Command::new("go")
+                .args(["build", "-o"])
+                .arg(&program)
+                .arg(".")
+                .current_dir(&source)
+                .status();
+            match status {
+                Ok(status) => assert!(
+                    status.success(),
+                    "`go build` in {} failed",
+                    source.display()
+                ),
+                Err(error) => {
+                    panic!("the evaluator needs Go 1.26 or later (https://go.dev/dl): {error}")
+                }
+            }
+            program
+        })
+        .clone()
+}

@@ -1,0 +1,18 @@
+//! The chart: what it renders, what its values allow, and what its matchConditions let through.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a test that cannot do its work ends and says why"
+)]
+
+mod cel;
+mod cost;
+mod helm;
+mod matching;
+mod readme;
+mod render;
+mod values;
+mod webhooks;
