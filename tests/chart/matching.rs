@@ -295,6 +295,7 @@ const FILES: &[&str] = &[
     "{\"cluster\": {\"port\": 6222, \"routes\": [\"nats://nats:6222\"]}}",
     "CLUSTER { Port: 6222\nRoutes: [nats://nats:6222] }",
     "cluster\n{ port: 6222 }",
+    "cluster # of three\n{ port: 6222\nroutes: [nats://nats:6222] }",
     "port: 4222\ncluster {port: 6222, name: x}",
     "server_name: $POD\njetstream: enabled\ncluster { port: 6222 routes: $ROUTES }",
     "jetstream { store_dir: /data }",
