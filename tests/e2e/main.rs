@@ -42,47 +42,47 @@ struct Args {
 const TESTS: &[(&str, Needs, Test)] = &[
     (
         "partition::a_route_to_a_cluster_ip_service_leads_nowhere",
-        Needs::Any,
+        Needs::ANY,
         |space| Box::pin(partition::service_route(space)),
     ),
     (
         "partition::names_that_wait_for_readiness_never_resolve",
-        Needs::Any,
+        Needs::ANY,
         |space| Box::pin(partition::hidden_names(space)),
     ),
     (
         "partition::a_name_for_each_pod_at_once_makes_a_cluster",
-        Needs::Any,
+        Needs::ANY,
         |space| Box::pin(partition::published_names(space)),
     ),
     (
         "placement::required_anti_affinity_keeps_pods_on_different_nodes",
-        Needs::Any,
+        Needs::ANY,
         |space| Box::pin(placement::apart(space)),
     ),
     (
         "placement::without_it_pods_share_a_node",
-        Needs::Any,
+        Needs::ANY,
         |space| Box::pin(placement::together(space)),
     ),
     (
         "tools::helm_installs_and_removes_a_release",
-        Needs::Any,
+        Needs::ANY,
         |space| Box::pin(tools::helm(space)),
     ),
     (
         "tools::the_projects_image_runs_on_every_node",
-        Needs::Local,
+        Needs::LOCAL,
         |space| Box::pin(tools::image(space)),
     ),
     (
         "tools::what_is_paused_hangs_and_goes_on",
-        Needs::Alone,
+        Needs::ALONE,
         |space| Box::pin(tools::pause(space)),
     ),
     (
         "node_failure::a_stream_outlives_a_node",
-        Needs::Alone,
+        Needs::ALONE,
         |space| Box::pin(node_failure::stream(space)),
     ),
 ];
@@ -133,7 +133,7 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
     }
     for (name, needs, test) in TESTS {
         let bed_here = Arc::clone(&bed);
-        let local = *needs != Needs::Any;
+        let local = needs.local;
         let trial = Trial::test(*name, move || {
             bed_here
                 .run(name, *needs, *test)

@@ -1,26 +1,25 @@
 //! The test bed: one cluster to a test run, a namespace to a test, and what tests do with them.
 
+pub mod guard;
 pub mod nats;
 pub mod space;
+pub mod target;
 pub mod tunnel;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use crate::cluster::command::{Stop, run};
-use crate::cluster::images::{Image, from_containerfile};
-use crate::cluster::{self, Cluster, NODES, Programs, place, tools};
+use crate::cluster::command::Stop;
+use crate::cluster::{self, Cluster, NODES, Programs, tools};
 use space::Space;
+use target::Target;
 
 /// What a test run was asked for.
 #[derive(Debug, Clone, Default)]
@@ -35,58 +34,42 @@ pub struct Options {
 
 /// What a test needs of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Any cluster.
-    Any,
+pub struct Needs {
     /// The cluster on this machine: nodes that can fail, disks, images.
-    Local,
-    /// The same, and no other test beside it.
-    Alone,
+    pub local: bool,
+    /// No other test beside it.
+    pub alone: bool,
+    /// natsguard, installed; else it must not be there.
+    pub guard: bool,
 }
 
-/// The cluster that tests run against.
-pub struct Target {
-    /// The cluster on this machine; none where `KUBECONFIG` names another.
-    pub local: Option<Cluster>,
-    /// A client with all rights.
-    pub client: kube::Client,
-    /// helm and kubectl, and on this machine all others.
-    pub programs: Programs,
-    kubeconfig: PathBuf,
-    image: tokio::sync::OnceCell<String>,
-}
-
-impl Target {
-    /// A command that runs `helm` or `kubectl` against this cluster.
-    pub fn command(&self, program: &str) -> Result<Command> {
-        let mut command = self.programs.command(program)?;
-        command.env("KUBECONFIG", &self.kubeconfig);
-        Ok(command)
-    }
-
+impl Needs {
+    /// Any cluster.
+    pub const ANY: Self = Self {
+        local: false,
+        alone: false,
+        guard: false,
+    };
     /// The cluster on this machine.
-    pub fn local(&self) -> Result<&Cluster> {
-        self.local
-            .as_ref()
-            .context("this needs the cluster on this machine: unset KUBECONFIG")
-    }
-
-    /// The name of the project's own image, `natsguard:<version>`, which every node has from then on.
-    pub async fn project_image(&self, stop: &Stop) -> Result<&str> {
-        let local = self.local()?.clone();
-        let stop = stop.clone();
-        self.image
-            .get_or_try_init(|| async move {
-                tokio::task::spawn_blocking(move || {
-                    let image = build_project_image(&stop)?;
-                    local.import(&stop, &image)?;
-                    Ok(image.name)
-                })
-                .await?
-            })
-            .await
-            .map(String::as_str)
-    }
+    pub const LOCAL: Self = Self {
+        local: true,
+        ..Self::ANY
+    };
+    /// The cluster on this machine for itself.
+    pub const ALONE: Self = Self {
+        alone: true,
+        ..Self::LOCAL
+    };
+    /// natsguard on it, which the test leaves as it is.
+    pub const GUARD: Self = Self {
+        guard: true,
+        ..Self::LOCAL
+    };
+    /// natsguard on it, which the test may change: the next test gets another.
+    pub const GUARD_ALONE: Self = Self {
+        alone: true,
+        ..Self::GUARD
+    };
 }
 
 /// The test bed of one run.
@@ -149,16 +132,37 @@ impl Bed {
 
     /// Runs a test in a namespace of its own, and keeps what tells why it failed.
     pub fn run(&self, name: &str, needs: Needs, test: Test) -> Result<()> {
-        let (_shared, _alone);
-        if needs == Needs::Alone {
-            _alone = self.alone.write().unwrap_or_else(PoisonError::into_inner);
-        } else {
-            _shared = self.alone.read().unwrap_or_else(PoisonError::into_inner);
-        }
         let target = self.target()?;
+        let (mut _shared, mut _alone) = (None, None);
+        loop {
+            if needs.alone {
+                _alone = Some(self.alone.write().unwrap_or_else(PoisonError::into_inner));
+            } else {
+                _shared = Some(self.alone.read().unwrap_or_else(PoisonError::into_inner));
+            }
+            if self.foreign.is_some()
+                || self.runtime.block_on(target.is_guarded()) == Some(needs.guard)
+            {
+                break;
+            }
+            // Whoever runs now runs with natsguard as it is.
+            (_shared, _alone) = (None, None);
+            let _all = self.alone.write().unwrap_or_else(PoisonError::into_inner);
+            self.runtime
+                .block_on(target.guard(&self.stop, needs.guard))?;
+        }
         self.runtime.block_on(async {
-            let space = Space::make(target, self.options.clone(), self.stop.clone(), name).await?;
+            let space = Space::make(
+                Arc::clone(&target),
+                self.options.clone(),
+                self.stop.clone(),
+                name,
+            )
+            .await?;
             let result = AssertUnwindSafe(test(&space)).catch_unwind().await;
+            if needs.guard && needs.alone {
+                target.forget_guard().await;
+            }
             let result = result.unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text =
@@ -223,14 +227,8 @@ impl Bed {
             (Some(cluster), programs)
         };
         let kubeconfig = self.foreign.clone().unwrap_or_else(cluster::kubeconfig);
-        let client = self.runtime.block_on(client(&kubeconfig))?;
-        let made = Arc::new(Target {
-            local,
-            client,
-            programs,
-            kubeconfig,
-            image: tokio::sync::OnceCell::new(),
-        });
+        let made = Target::new(local, programs, kubeconfig);
+        let made = Arc::new(self.runtime.block_on(made)?);
         *target = Some(Arc::clone(&made));
         Ok(made)
     }
@@ -240,72 +238,4 @@ impl Bed {
 #[allow(clippy::print_stderr, reason = "a test run speaks to its user")]
 pub fn say(line: &str) {
     eprintln!("{line}");
-}
-
-async fn client(kubeconfig: &PathBuf) -> Result<kube::Client> {
-    let read = Kubeconfig::read_from(kubeconfig)
-        .with_context(|| format!("KUBECONFIG {} can't be used", kubeconfig.display()))?;
-    let mut config =
-        kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
-    // An answer that does not come is a failure; a watch has its own limit below this.
-    config.read_timeout = Some(Duration::from_mins(1));
-    // A 503 is an answer that tests ask for.
-    config.default_retry = false;
-    Ok(kube::Client::try_from(config)?)
-}
-
-/// Builds the project's image: a static binary alone in it (`webhook/Containerfile`).
-fn build_project_image(stop: &Stop) -> Result<Image> {
-    const TARGET: &str = "x86_64-unknown-linux-musl";
-    tools::need(&[
-        ("buildah", "buildah"),
-        ("musl-gcc", "musl-tools"),
-        ("cmake", "cmake"),
-    ])?;
-    let repository = place::repository();
-    let installed = run(
-        stop,
-        Command::new("rustup").args(["target", "list", "--installed"]),
-    )?;
-    if !installed.lines().any(|line| line == TARGET) {
-        bail!("Rust can't build static binaries yet: rustup target add {TARGET}");
-    }
-    say("building natsguard's image");
-    let messages = run(
-        stop,
-        Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--release",
-                "--package",
-                "natsguard",
-                "--target",
-                TARGET,
-            ])
-            .args(["--message-format", "json"])
-            .current_dir(&repository),
-    )?;
-    let binary = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .context("cargo names no executable of natsguard")?;
-    let folder = binary
-        .parent()
-        .context("the executable lies in no folder")?;
-    let image = Image {
-        name: format!("docker.io/library/natsguard:{}", env!("CARGO_PKG_VERSION")),
-        archive: folder.join("natsguard-image.tar"),
-    };
-    let context = folder.join("image");
-    std::fs::create_dir_all(&context)?;
-    std::fs::copy(&binary, context.join("natsguard"))?;
-    from_containerfile(
-        stop,
-        &repository.join("webhook/Containerfile"),
-        &context,
-        &image.name,
-        &image.archive,
-    )?;
-    Ok(image)
 }

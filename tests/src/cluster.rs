@@ -189,6 +189,32 @@ impl Cluster {
         signal_pod(uid, Signal::CONT)
     }
 
+    /// The resident memory of the processes of a pod that run a program of this name, in bytes.
+    pub fn memory_of(&self, uid: &str, program: &str) -> Result<u64> {
+        let mut bytes = 0;
+        for id in Cgroups::mounted()?.processes(uid)? {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            let field = |name: &str| {
+                status
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.split_whitespace().next())
+            };
+            if field("Name:") == Some(program) {
+                let kilobytes: u64 = field("VmRSS:").unwrap_or_default().parse()?;
+                bytes += kilobytes * 1024;
+            }
+        }
+        if bytes == 0 {
+            bail!("no {program} runs in the pod {uid}");
+        }
+        Ok(bytes)
+    }
+
+    /// Ends all processes of a pod at once, as a crash would (SIGKILL).
+    pub fn kill_pod(&self, uid: &str) -> Result<()> {
+        signal_pod(uid, Signal::KILL)
+    }
+
     /// Gives an image to every node.
     pub fn import(&self, stop: &Stop, image: &Image) -> Result<()> {
         for number in 1..=self.nodes {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,19 +11,9 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
 use serde_json::{Value, json};
 
-use super::{Options, Target};
+use super::Options;
+use super::target::{Said, Target};
 use crate::cluster::command::Stop;
-
-/// What a command printed.
-#[derive(Debug, Clone)]
-pub struct Said {
-    /// Whether it did what it was asked.
-    pub success: bool,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
 
 /// A namespace that goes with its test.
 pub struct Space {
@@ -164,31 +152,13 @@ impl Space {
         self.command("helm", arguments, None).await
     }
 
-    async fn command(&self, program: &str, arguments: &str, input: Option<String>) -> Result<Said> {
-        let mut command = self.target.command(program)?;
-        command
-            .args(["--namespace", &self.name])
-            .args(arguments.split_whitespace())
-            .stdin(if input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        tokio::task::spawn_blocking(move || {
-            let mut child = command.spawn()?;
-            if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-                stdin.write_all(input.as_bytes())?;
-            }
-            let output = child.wait_with_output()?;
-            Ok(Said {
-                success: output.status.success(),
-                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            })
-        })
-        .await?
+    async fn command(
+        &self,
+        program: &'static str,
+        arguments: &str,
+        input: Option<String>,
+    ) -> Result<Said> {
+        self.target.run(program, &self.name, arguments, input).await
     }
 
     /// Applies objects as a user would, with `kubectl apply`. What was said on the way (warnings) is given.

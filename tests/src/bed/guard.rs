@@ -1,0 +1,171 @@
+//! natsguard on the cluster of the tests, installed as a platform team would: the chart, with its defaults.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+
+use super::say;
+use super::target::Target;
+use crate::cluster::command::Stop;
+use crate::cluster::place;
+
+/// Where it is installed.
+pub const NAMESPACE: &str = "natsguard-system";
+/// The release, and so the name of its objects.
+pub const RELEASE: &str = "natsguard";
+/// Selects its pods.
+pub const LABELS: &str = "app.kubernetes.io/name=natsguard,app.kubernetes.io/component=webhook";
+
+/// What kube-apiserver counts of the calls to webhooks, all of them together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Calls made.
+    pub made: u64,
+    /// Requests refused because a call failed.
+    pub errors: u64,
+    /// Requests let through although a call failed.
+    pub ignored: u64,
+}
+
+impl Calls {
+    /// What came to be counted since.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            made: self.made - before.made,
+            errors: self.errors - before.errors,
+            ignored: self.ignored - before.ignored,
+        }
+    }
+}
+
+impl Target {
+    /// Sees to it that natsguard is installed, or is not.
+    pub async fn guard(&self, stop: &Stop, wanted: bool) -> Result<()> {
+        let mut known = self.guarded.lock().await;
+        if *known == Some(wanted) {
+            return Ok(());
+        }
+        *known = None;
+        if wanted {
+            self.install(stop, "").await?;
+        } else {
+            self.uninstall().await?;
+        }
+        *known = Some(wanted);
+        Ok(())
+    }
+
+    /// Whether natsguard is installed, if that is known.
+    pub async fn is_guarded(&self) -> Option<bool> {
+        *self.guarded.lock().await
+    }
+
+    /// Says that natsguard may not be as it should: whoever needs it next installs it again, whoever needs it gone removes it.
+    pub(super) async fn forget_guard(&self) {
+        *self.guarded.lock().await = None;
+    }
+
+    /// Installs or upgrades natsguard with more flags for Helm, and waits until it is Ready.
+    pub async fn install(&self, stop: &Stop, flags: &str) -> Result<()> {
+        self.project_image(stop).await?;
+        say(&format!("installing natsguard {flags}"));
+        self.helm(&format!(
+            "upgrade --install {RELEASE} {} --create-namespace --wait --timeout 120s {flags}",
+            place::repository().join("chart").display()
+        ))
+        .await?;
+        Ok(())
+    }
+
+    /// Removes natsguard and its namespace.
+    pub async fn uninstall(&self) -> Result<()> {
+        self.helm(&format!(
+            "uninstall {RELEASE} --ignore-not-found --wait --timeout 200s"
+        ))
+        .await?;
+        let said = self
+            .run(
+                "kubectl",
+                "default",
+                &format!("delete namespace {NAMESPACE} --ignore-not-found"),
+                None,
+            )
+            .await?;
+        ensure!(said.success, "{}", said.stderr);
+        Ok(())
+    }
+
+    async fn helm(&self, arguments: &str) -> Result<String> {
+        let said = self.run("helm", NAMESPACE, arguments, None).await?;
+        ensure!(said.success, "helm {arguments}: {}", said.stderr);
+        Ok(said.stdout)
+    }
+
+    /// Runs kubectl in natsguard's namespace, which must go well.
+    pub async fn kubectl_guard(&self, arguments: &str) -> Result<String> {
+        let said = self.run("kubectl", NAMESPACE, arguments, None).await?;
+        ensure!(said.success, "kubectl {arguments}: {}", said.stderr);
+        Ok(said.stdout)
+    }
+
+    /// The pods of natsguard's webhook, by name.
+    pub async fn guards(&self) -> Result<Vec<Pod>> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        Ok(pods
+            .list(&ListParams::default().labels(LABELS))
+            .await?
+            .items)
+    }
+
+    /// The resident memory of each of natsguard's pods on this machine, in bytes, by the name of the pod.
+    pub async fn guard_memory(&self) -> Result<BTreeMap<String, u64>> {
+        let local = self.local()?;
+        let mut memory = BTreeMap::new();
+        for pod in self.guards().await? {
+            let uid = pod.metadata.uid.context("a pod has a uid")?;
+            let bytes = local.memory_of(&uid, "natsguard")?;
+            memory.insert(pod.metadata.name.context("a pod has a name")?, bytes);
+        }
+        Ok(memory)
+    }
+
+    /// What the apiserver has counted so far.
+    pub async fn calls(&self) -> Result<Calls> {
+        let request = http::Request::get("/metrics").body(Vec::new())?;
+        let text = self.client.request_text(request).await?;
+        let sum = |name: &str, label: &str| {
+            text.lines()
+                .filter(|line| line.starts_with(name) && line.contains(label))
+                .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+                .map(|count| format!("{count:.0}").parse::<u64>().unwrap_or_default())
+                .sum()
+        };
+        Ok(Calls {
+            made: sum(
+                "apiserver_admission_webhook_request_total{",
+                ".natsguard.dev\"",
+            ),
+            errors: sum(
+                "apiserver_admission_webhook_rejection_count{",
+                "error_type=\"calling_webhook_error\"",
+            ),
+            ignored: sum(
+                "apiserver_admission_webhook_fail_open_count{",
+                ".natsguard.dev\"",
+            ),
+        })
+    }
+
+    /// Waits until all replicas of natsguard are Ready and none is left of before.
+    pub async fn wait_guards(&self, limit: Duration) -> Result<()> {
+        self.kubectl_guard(&format!(
+            "rollout status deployment/{RELEASE} --timeout {}s",
+            limit.as_secs()
+        ))
+        .await
+        .map(drop)
+    }
+}
