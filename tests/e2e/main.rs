@@ -9,6 +9,7 @@
     reason = "a test that can't go on has failed, and says so"
 )]
 
+mod guard;
 mod lifecycle;
 mod node_failure;
 mod partition;
@@ -37,6 +38,9 @@ struct Args {
     #[command(flatten)]
     harness: Arguments,
 }
+
+/// The one test whose input is not ours to keep.
+const CHARTS: &str = "guard::manifests::charts_install_as_without_it";
 
 /// The tests that run on a cluster.
 const TESTS: &[(&str, Needs, Test)] = &[
@@ -85,6 +89,106 @@ const TESTS: &[(&str, Needs, Test)] = &[
         Needs::ALONE,
         |space| Box::pin(node_failure::stream(space)),
     ),
+    (
+        "guard::faults::a_cluster_ip_service_is_refused_with_the_remedy",
+        Needs::GUARD,
+        |space| Box::pin(guard::faults::cluster_ip(space)),
+    ),
+    (
+        "guard::faults::hidden_names_are_repaired",
+        Needs::GUARD,
+        |space| Box::pin(guard::faults::hidden_names(space)),
+    ),
+    (
+        "guard::faults::a_service_route_is_repaired",
+        Needs::GUARD,
+        |space| Box::pin(guard::faults::service_route(space)),
+    ),
+    (
+        "guard::faults::replicas_are_put_on_different_nodes",
+        Needs::GUARD,
+        |space| Box::pin(guard::faults::together(space)),
+    ),
+    (
+        "guard::faults::a_store_on_nfs_is_refused",
+        Needs::GUARD,
+        |space| Box::pin(guard::faults::nfs(space)),
+    ),
+    (
+        "guard::manifests::charts_install_as_without_it",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::manifests::charts(space)),
+    ),
+    (
+        "guard::updates::faulty_objects_can_be_used_and_removed",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::updates::faulty_before(space)),
+    ),
+    (
+        "guard::cost::strangers_cost_no_call",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::cost::strangers(space)),
+    ),
+    (
+        "guard::cost::memory_does_not_follow_the_cluster",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::cost::memory(space)),
+    ),
+    (
+        "guard::conduct::no_review_fails_in_a_rolling_update",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::conduct::rolling_update(space)),
+    ),
+    (
+        "guard::conduct::no_review_fails_while_it_is_scaled",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::conduct::scaling(space)),
+    ),
+    (
+        "guard::conduct::no_review_fails_when_a_pod_is_deleted",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::conduct::deleted_pod(space)),
+    ),
+    (
+        "guard::conduct::idle_connections_answer",
+        Needs::GUARD,
+        |space| Box::pin(guard::conduct::idle(space)),
+    ),
+    (
+        "guard::absence::only_nats_objects_notice_and_it_recovers",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::absence::all_dead(space)),
+    ),
+    (
+        "guard::certificates::rotation_fails_no_review",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::certificates::rotation(space)),
+    ),
+    (
+        "guard::certificates::a_broken_bundle_is_healed",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::certificates::broken_bundle(space)),
+    ),
+    (
+        "guard::certificates::five_replicas_agree_on_one_authority",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::certificates::one_authority(space)),
+    ),
+    (
+        "guard::release::an_upgrade_with_the_same_values_changes_nothing",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::release::upgrade(space)),
+    ),
+    (
+        "guard::release::the_doctor_finds_nothing_wrong",
+        Needs::GUARD,
+        |space| Box::pin(guard::release::doctor(space)),
+    ),
+    (
+        "guard::release::an_uninstall_fails_no_write_and_leaves_nothing",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::release::uninstall(space)),
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -131,6 +235,12 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
         // A cluster that somebody uses is not ended to test whether clusters end.
         trials.push(trial.with_ignored_flag(bed.is_named()).with_kind("machine"));
     }
+    let has_charts = guard::manifests::folder().is_dir();
+    if !has_charts {
+        say(&format!(
+            "{CHARTS} needs rendered charts and is ignored: NATSGUARD_MANIFESTS names their folder"
+        ));
+    }
     for (name, needs, test) in TESTS {
         let bed_here = Arc::clone(&bed);
         let local = needs.local;
@@ -142,7 +252,9 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
         trials.push(
             trial
                 .with_kind(if local { "local" } else { "" })
-                .with_ignored_flag(local && bed.foreign().is_some()),
+                .with_ignored_flag(
+                    local && bed.foreign().is_some() || *name == CHARTS && !has_charts,
+                ),
         );
     }
     let conclusion = libtest_mimic::run(harness, trials);

@@ -80,21 +80,17 @@ impl Target {
         Ok(())
     }
 
-    /// Removes natsguard and its namespace.
+    /// Removes natsguard and its namespace. Its pods would serve connections that are still open for a minute and a half,
+    /// which nobody waits for here.
     pub async fn uninstall(&self) -> Result<()> {
-        self.helm(&format!(
-            "uninstall {RELEASE} --ignore-not-found --wait --timeout 200s"
-        ))
-        .await?;
-        let said = self
-            .run(
-                "kubectl",
-                "default",
-                &format!("delete namespace {NAMESPACE} --ignore-not-found"),
-                None,
-            )
+        self.helm(&format!("uninstall {RELEASE} --ignore-not-found"))
             .await?;
-        ensure!(said.success, "{}", said.stderr);
+        for line in [
+            "delete pods --all --force --grace-period=0 --wait=false".to_owned(),
+            format!("delete namespace {NAMESPACE} --ignore-not-found --timeout 60s"),
+        ] {
+            self.kubectl_guard(&line).await?;
+        }
         Ok(())
     }
 

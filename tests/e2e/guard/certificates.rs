@@ -1,0 +1,218 @@
+//! Certificates come and go while reviews go on.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use natsguard_tests::bed::guard::{NAMESPACE, RELEASE};
+use natsguard_tests::bed::say;
+use natsguard_tests::bed::space::Space;
+use serde_json::json;
+
+use super::START;
+use super::load::{Load, workload};
+
+const CA: &str = "natsguard-ca";
+/// The aim: whatever is broken is whole again after so long.
+const HEALED: Duration = Duration::from_secs(5);
+
+async fn bundles(space: &Space) -> Result<BTreeSet<Vec<u8>>> {
+    let client = &space.target.client;
+    let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone())
+        .get(RELEASE)
+        .await?;
+    let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone())
+        .get(RELEASE)
+        .await?;
+    let mutating = mutating
+        .webhooks
+        .into_iter()
+        .flatten()
+        .map(|webhook| webhook.client_config);
+    let validating = validating
+        .webhooks
+        .into_iter()
+        .flatten()
+        .map(|webhook| webhook.client_config);
+    Ok(mutating
+        .chain(validating)
+        .map(|config| config.ca_bundle.unwrap_or_default().0)
+        .collect())
+}
+
+async fn wait_healed(
+    space: &Space,
+    what: &str,
+    is_whole: impl Fn(&BTreeSet<Vec<u8>>) -> bool,
+) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let seen = bundles(space).await?;
+        if is_whole(&seen) {
+            break;
+        }
+        ensure!(
+            start.elapsed() < START,
+            "{what} is not healed after {START:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let healed = start.elapsed();
+    say(&format!(
+        "certificates: {what}: healed after {:.1} s",
+        healed.as_secs_f64()
+    ));
+    ensure!(healed <= HEALED, "{what}: healed only after {healed:?}");
+    Ok(())
+}
+
+/// A CA every 20 s, leaves oftener, while reviews go on; then the CA's Secret is deleted and spoilt.
+pub async fn rotation(space: &Space) -> Result<()> {
+    let (flags, span) = if space.options.full {
+        (
+            "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s",
+            120,
+        )
+    } else {
+        (
+            "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s",
+            45,
+        )
+    };
+    space
+        .target
+        .install(&space.stop, &format!("--set extraArgs={{{flags}}}"))
+        .await?;
+    let secrets: Api<Secret> = Api::namespaced(space.target.client.clone(), NAMESPACE);
+    let load = Load::start(space).await?;
+    let (start, mut seen) = (Instant::now(), BTreeSet::new());
+    while start.elapsed() < Duration::from_secs(span) {
+        seen.insert(
+            secrets
+                .get(CA)
+                .await?
+                .data
+                .unwrap_or_default()
+                .into_values()
+                .map(|value| value.0)
+                .collect::<Vec<_>>(),
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        space.stop.check()?;
+    }
+    secrets.delete(CA, &DeleteParams::default()).await?;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    ensure!(
+        secrets.get_opt(CA).await?.is_some(),
+        "the deleted CA is not back"
+    );
+    let mut spoilt = secrets.get(CA).await?;
+    for value in spoilt.data.iter_mut().flat_map(|data| data.values_mut()) {
+        *value = ByteString(b"spoilt".to_vec());
+    }
+    secrets.replace(CA, &PostParams::default(), &spoilt).await?;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let whole = secrets.get(CA).await?.data.unwrap_or_default();
+    ensure!(
+        whole.values().all(|value| value.0 != b"spoilt"),
+        "the spoilt CA is not mended"
+    );
+    let outcome = load.end(space, Duration::ZERO).await?;
+    say(&format!(
+        "certificates: {} states of the CA in {} s: {} writes, {} failed, {:?}",
+        seen.len(),
+        start.elapsed().as_secs(),
+        outcome.writes,
+        outcome.problems.len(),
+        outcome.calls
+    ));
+    ensure!(seen.len() >= 3, "the CA changed only {} times", seen.len());
+    outcome.check()
+}
+
+/// The bundle is emptied, replaced, taken away for one webhook: whole again in seconds.
+pub async fn broken_bundle(space: &Space) -> Result<()> {
+    let before = bundles(space).await?;
+    ensure!(
+        before.len() == 1 && !before.contains(&Vec::new()),
+        "every webhook has the same bundle"
+    );
+    let all: Api<ValidatingWebhookConfiguration> = Api::all(space.target.client.clone());
+    let names: Vec<String> = all
+        .get(RELEASE)
+        .await?
+        .webhooks
+        .into_iter()
+        .flatten()
+        .map(|webhook| webhook.name)
+        .collect();
+    let foreign = rcgen::generate_simple_self_signed(["elsewhere".to_owned()])?
+        .cert
+        .pem();
+    for (what, bundle) in [
+        ("an emptied bundle", ByteString::default()),
+        ("a foreign bundle", ByteString(foreign.into_bytes())),
+    ] {
+        let webhooks: Vec<_> = names
+            .iter()
+            .map(|name| json!({"name": name, "clientConfig": {"caBundle": bundle}}))
+            .collect();
+        all.patch(
+            RELEASE,
+            &PatchParams::default(),
+            &Patch::Strategic(json!({"webhooks": webhooks})),
+        )
+        .await?;
+        wait_healed(space, what, |seen| *seen == before).await?;
+    }
+    // And it is believed: a review goes through.
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    space
+        .api()
+        .create(&dry, &workload(&space.name)?)
+        .await
+        .context("after the bundle was healed")?;
+    Ok(())
+}
+
+/// Five replicas that start at once without a CA agree on one.
+pub async fn one_authority(space: &Space) -> Result<()> {
+    space.target.uninstall().await?;
+    space
+        .target
+        .install(&space.stop, "--set replicas=5")
+        .await?;
+    let pods = space.target.guards().await?;
+    assert_eq!(pods.len(), 5);
+    let mut writers = 0;
+    for pod in &pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let log = space.target.kubectl_guard(&format!("logs {name}")).await?;
+        writers += log.matches("\"wrote the CA Secret\"").count();
+    }
+    assert_eq!(writers, 1, "several replicas wrote a CA");
+    let seen = bundles(space).await?;
+    assert_eq!(seen.len(), 1);
+    let text = String::from_utf8(seen.into_iter().next().unwrap_or_default())?;
+    assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 1, "{text}");
+    // The apiserver dials any of the five; each has a leaf of this CA.
+    let load = Load::start(space).await?;
+    for pod in &pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        space
+            .target
+            .kubectl_guard(&format!("delete pod {name} --wait=false"))
+            .await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    load.end(space, Duration::from_secs(10)).await?.check()
+}

@@ -1,0 +1,113 @@
+//! No review fails while natsguard's pods come and go.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use kube::api::{Api, PostParams};
+use natsguard_tests::bed::guard::RELEASE;
+use natsguard_tests::bed::say;
+use natsguard_tests::bed::space::Space;
+
+use super::START;
+use super::load::{Load, workload};
+
+fn span(space: &Space) -> Duration {
+    Duration::from_secs(if space.options.full { 120 } else { 15 })
+}
+
+pub async fn rolling_update(space: &Space) -> Result<()> {
+    let load = Load::start(space).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    space
+        .target
+        .kubectl_guard(&format!("rollout restart deployment/{RELEASE}"))
+        .await?;
+    space.target.wait_guards(START * 2).await?;
+    let rolled = load.elapsed().as_secs_f64();
+    let outcome = load.end(space, span(space)).await?;
+    say(&format!(
+        "conduct: rolling update in {rolled:.0} s: {} writes, {} failed, {:?}",
+        outcome.writes,
+        outcome.problems.len(),
+        outcome.calls
+    ));
+    outcome.check()
+}
+
+pub async fn scaling(space: &Space) -> Result<()> {
+    let load = Load::start(space).await?;
+    for replicas in [1, 3] {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        space
+            .target
+            .kubectl_guard(&format!("scale deployment/{RELEASE} --replicas {replicas}"))
+            .await?;
+        space.target.wait_guards(START).await?;
+    }
+    let outcome = load.end(space, span(space)).await?;
+    say(&format!(
+        "conduct: 3, 1, 3 replicas: {} writes, {} failed, {:?}",
+        outcome.writes,
+        outcome.problems.len(),
+        outcome.calls
+    ));
+    outcome.check()
+}
+
+/// A pod is deleted, as a drained node or a person would.
+pub async fn deleted_pod(space: &Space) -> Result<()> {
+    let load = Load::start(space).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let pods = space.target.guards().await?;
+    let name = pods
+        .first()
+        .and_then(|pod| pod.metadata.name.clone())
+        .context("there are pods")?;
+    space
+        .target
+        .kubectl_guard(&format!("delete pod {name} --wait=false"))
+        .await?;
+    let outcome = load.end(space, span(space)).await?;
+    space.target.wait_guards(START).await?;
+    say(&format!(
+        "conduct: a pod deleted: {} writes, {} failed, {:?}",
+        outcome.writes,
+        outcome.problems.len(),
+        outcome.calls
+    ));
+    outcome.check()
+}
+
+/// Connections that the apiserver left idle for any while still answer.
+pub async fn idle(space: &Space) -> Result<()> {
+    let pauses: &[u64] = if space.options.full {
+        &[
+            1, 2, 3, 5, 8, 13, 21, 29, 30, 31, 45, 59, 60, 61, 75, 89, 90, 91, 105, 119, 120, 121,
+        ]
+    } else {
+        &[1, 2, 5, 9]
+    };
+    let (before, start) = (space.target.calls().await?, Instant::now());
+    let api: Api<_> = space.api();
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let object = workload(&space.name)?;
+    for pause in pauses {
+        api.create(&dry, &object)
+            .await
+            .with_context(|| format!("before a pause of {pause} s"))?;
+        tokio::time::sleep(Duration::from_secs(*pause)).await;
+        space.stop.check()?;
+    }
+    api.create(&dry, &object).await?;
+    let calls = space.target.calls().await?.since(before);
+    say(&format!(
+        "conduct: {} pauses in {} s: {calls:?}",
+        pauses.len(),
+        start.elapsed().as_secs()
+    ));
+    assert_eq!((calls.errors, calls.ignored), (0, 0));
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Installing twice, comparing, removing: nothing moves that need not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, PostParams};
+use natsguard_tests::bed::guard::RELEASE;
+use natsguard_tests::bed::nats::Nats;
+use natsguard_tests::bed::say;
+use natsguard_tests::bed::space::Space;
+use natsguard_tests::cluster::place;
+use serde_json::json;
+
+/// The pods and everything of the release, with its version.
+async fn state(space: &Space) -> Result<String> {
+    let kinds = "deployment,service,configmap,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,poddisruptionbudget,\
+                 networkpolicy,mutatingwebhookconfiguration,validatingwebhookconfiguration,pod";
+    space
+        .target
+        .kubectl_guard(&format!(
+            "get {kinds} --selector app.kubernetes.io/instance={RELEASE} --sort-by=.metadata.uid --output \
+             jsonpath={{range.items[*]}}{{.kind}}/{{.metadata.name}}={{.metadata.uid}}@{{.metadata.generation}}{{\"\\n\"}}{{end}}"
+        ))
+        .await
+}
+
+pub async fn upgrade(space: &Space) -> Result<()> {
+    let before = state(space).await?;
+    ensure!(before.lines().count() > 12, "{before}");
+    space.target.install(&space.stop, "").await?;
+    assert_eq!(state(space).await?, before);
+
+    let chart = place::repository().join("chart");
+    let manifests = space
+        .target
+        .run(
+            "helm",
+            "natsguard-system",
+            &format!("get manifest {RELEASE}"),
+            None,
+        )
+        .await?;
+    ensure!(manifests.success && chart.is_dir());
+    let diff = space
+        .target
+        .run(
+            "kubectl",
+            "natsguard-system",
+            "diff --server-side --filename -",
+            Some(manifests.stdout),
+        )
+        .await?;
+    assert_eq!(
+        (diff.success, diff.stdout.as_str()),
+        (true, ""),
+        "{}",
+        diff.stderr
+    );
+    Ok(())
+}
+
+/// Helm's own test: the doctor in a pod finds nothing wrong.
+pub async fn doctor(space: &Space) -> Result<()> {
+    let said = space
+        .target
+        .run(
+            "helm",
+            "natsguard-system",
+            &format!("test {RELEASE} --logs --timeout 60s"),
+            None,
+        )
+        .await?;
+    ensure!(said.success, "{}{}", said.stdout, said.stderr);
+    ensure!(said.stdout.contains("Succeeded"), "{}", said.stdout);
+    Ok(())
+}
+
+/// Writes of all kinds go on while natsguard is removed, and none fails; then nothing is left of it.
+pub async fn uninstall(space: &Space) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let maps: Api<ConfigMap> = space.api();
+    let sets = space.api();
+    let set: k8s_openapi::api::apps::v1::StatefulSet =
+        serde_json::from_value(Nats::sound(&space.name).objects()?.swap_remove(2))?;
+    let writer = {
+        let stop = Arc::clone(&stop);
+        tokio::spawn(async move {
+            let dry = PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            };
+            let (mut writes, mut problems) = (0, Vec::new());
+            while !stop.load(Ordering::Relaxed) {
+                let map = json!({"metadata": {"generateName": "map-"}, "data": {"nats.conf": "cluster { routes: [] }"}});
+                match serde_json::from_value(map) {
+                    Ok(map) => {
+                        if let Err(error) = maps.create(&dry, &map).await {
+                            problems.push(error.to_string());
+                        }
+                    }
+                    Err(error) => problems.push(error.to_string()),
+                }
+                if let Err(error) = sets.create(&dry, &set).await {
+                    problems.push(error.to_string());
+                }
+                writes += 2;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            (writes, problems)
+        })
+    };
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let said = space
+        .target
+        .run(
+            "helm",
+            "natsguard-system",
+            &format!("uninstall {RELEASE}"),
+            None,
+        )
+        .await?;
+    // Whatever would still call it had the time to.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stop.store(true, Ordering::Relaxed);
+    let (writes, problems) = writer.await?;
+    ensure!(said.success, "{}", said.stderr);
+    say(&format!(
+        "release: {writes} writes during the uninstall, {} failed",
+        problems.len()
+    ));
+    ensure!(writes > 50, "only {writes} writes");
+    ensure!(problems.is_empty(), "{problems:#?}");
+    let left = space
+        .target
+        .run(
+            "kubectl",
+            "default",
+            "get clusterrole,clusterrolebinding,mutatingwebhookconfiguration,validatingwebhookconfiguration,priorityclass,\
+             customresourcedefinition --output name",
+            None,
+        )
+        .await?;
+    let left: Vec<_> = left
+        .stdout
+        .lines()
+        .filter(|name| name.contains("natsguard"))
+        .collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
