@@ -178,8 +178,8 @@ pub struct Tls {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Traces")]
 pub struct Tracing {
-    /// Send traces to this OpenTelemetry collector: base URL of its OTLP receiver for HTTP, without TLS, as in
-    /// http://collector.observability:4318. Nothing is sent without.
+    /// Send traces to this OpenTelemetry collector: base URL of its OTLP receiver for HTTP, without TLS. Without this
+    /// option none are made.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
     /// Share of reviews to trace, 0 to 1, where the caller's traceparent doesn't decide.

@@ -21,9 +21,12 @@ use crate::webhook::{Webhook, free_port};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// Takes what comes on a port, with the head of each request.
+/// Head and body.
+type Request = (String, Vec<u8>);
+
+/// Takes what comes on a port.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+struct Collector(Arc<Mutex<Vec<Request>>>);
 
 impl Collector {
     fn start() -> (Self, String) {
