@@ -327,6 +327,8 @@ fn the_command_line_is_the_one_of_the_mode() {
             "--tls-mode=self",
             "--allow-tls12",
             "--ca-secret=guard-ca",
+            "--otlp-endpoint=http://collector.observability:4318",
+            "--trace-sample-ratio=0.1",
             "--log-level=debug"
         ]
     );

@@ -41,6 +41,10 @@ fn a_typo_is_refused_with_its_place() {
             "- at '/webhook/port': minimum: got 443, want 1,025",
         ),
         (
+            "tracing.sampleRatio=2",
+            "- at '/tracing/sampleRatio': maximum: got 2, want 1",
+        ),
+        (
             "webhook.validating.failurePolicy=fail",
             "- at '/webhook/validating/failurePolicy': value must be one of 'Ignore', 'Fail'",
         ),

@@ -17,12 +17,14 @@ use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub use change::REVIEWED;
 pub use decision::{Case, Verdict};
 pub use fault::Fault;
 
 use crate::facts::{Cluster, Facts, Nowhere, Subject, gather};
+use crate::telemetry::traces;
 use review::{Request, Unreadable};
 
 /// More of a name than Kubernetes allows.
@@ -165,8 +167,14 @@ impl Admission {
             .into_iter()
             .flatten()
             .collect();
-        let facts = gather(&self.cluster, &subject, &both, deadline).await;
-        let verdict = self.decide(step, subject, &object, old.as_ref(), &facts);
+        let reading = traces::facts();
+        let facts = gather(&self.cluster, &subject, &both, deadline)
+            .instrument(reading.clone())
+            .await;
+        reading.record("unknown", facts.unknown());
+        drop(reading);
+        let verdict = traces::evaluation()
+            .in_scope(|| self.decide(step, subject, &object, old.as_ref(), &facts));
         record.decision = match (&verdict.patch, verdict.denied.is_empty()) {
             (_, false) => Decision::Denied,
             (Some(_), true) => Decision::Patched,

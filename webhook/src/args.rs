@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use natsguard_policies::policy::Action;
 use natsguard_policies::rules;
 
-pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Webhook};
+pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Tracing, Webhook};
 use crate::output::Format;
 
 /// Guards NATS on Kubernetes: finds and mends what would partition a cluster, lose its data or let it fall over together.

@@ -1,5 +1,6 @@
-//! What the operator sees: metrics and logs. Neither ever holds an object, a user or a credential.
+//! What the operator sees: metrics, logs and traces. None ever holds an object, a user or a credential.
 
 pub mod log;
 pub mod metrics;
 mod process;
+pub mod traces;

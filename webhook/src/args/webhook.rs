@@ -46,6 +46,9 @@ pub struct Webhook {
     /// Certificates.
     pub tls: Tls,
     #[command(flatten)]
+    /// Traces.
+    pub tracing: Tracing,
+    #[command(flatten)]
     /// Times and sizes.
     pub bounds: Bounds,
 }
@@ -169,6 +172,26 @@ pub struct Tls {
     /// Mode self: how often Secret and configurations are looked at; a spoilt one is mended within that time.
     #[arg(long, env = "NATSGUARD_CA_POLL", value_name = "TIME", value_parser = duration, default_value = "2s")]
     pub ca_poll: Duration,
+}
+
+/// Traces.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Traces")]
+pub struct Tracing {
+    /// Send traces to this OpenTelemetry collector: base URL of its OTLP receiver for HTTP, without TLS. Without this
+    /// option none are made.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Share of reviews to trace, 0 to 1, where the caller's traceparent doesn't decide.
+    #[arg(long, env = "NATSGUARD_TRACE_SAMPLE_RATIO", value_name = "RATIO", value_parser = ratio, default_value = "1")]
+    pub trace_sample_ratio: f64,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|ratio| (0.0..=1.0).contains(ratio))
+        .ok_or_else(|| "write a number from 0 to 1, as in 0.1".to_owned())
 }
 
 /// Times and sizes.

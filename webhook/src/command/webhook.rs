@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::{SUCCESS, UNUSABLE, complain};
 use crate::admission::Admission;
-use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Webhook};
+use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Tracing, Webhook};
 use crate::certificates::authority::Times;
 use crate::certificates::files::{self, Files};
 use crate::certificates::keeper::{Charge, Keeper};
@@ -28,6 +28,7 @@ use crate::server::{Server, panics};
 use crate::settings::Watch;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// Told twice to end.
 const CUT_SHORT: u8 = 1;
@@ -39,8 +40,6 @@ const SAFE_IDLE: Duration = Duration::from_mins(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: Webhook) -> io::Result<u8> {
-    log::install(args.log_level);
-    panics::log_places();
     // Two workers: one large review never keeps the probes waiting. More would only cost memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -48,8 +47,23 @@ pub(super) fn run(args: Webhook) -> io::Result<u8> {
         .enable_all()
         .build()?;
     let status = runtime.block_on(async {
-        match Parts::prepare(args).await {
-            Ok(parts) => parts.live().await,
+        let metrics = Metrics::new();
+        let lived = async {
+            let traces = traces(&args.tracing, &metrics)?;
+            log::install(args.log_level, traces.as_ref());
+            panics::log_places();
+            let parts = Parts::prepare(args, metrics).await?;
+            Ok::<_, String>((parts.live().await, traces))
+        };
+        match lived.await {
+            // Told twice, it doesn't even wait for this.
+            Ok((CUT_SHORT, _)) => CUT_SHORT,
+            Ok((status, traces)) => {
+                if let Some(traces) = traces {
+                    traces.flush().await;
+                }
+                status
+            }
             Err(problem) => {
                 complain(&problem);
                 UNUSABLE
@@ -71,12 +85,11 @@ struct Parts {
 }
 
 impl Parts {
-    async fn prepare(args: Webhook) -> Result<Self, String> {
+    async fn prepare(args: Webhook, metrics: Arc<Metrics>) -> Result<Self, String> {
         let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
         // Another crate may have been first, with the same provider.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let watch = Watch::open(args.settings.clone())?;
-        let metrics = Metrics::new();
         let own = args.tls.tls_mode == TlsMode::Own;
         let client = client().await;
         let needs: &[&'static str] = if own {
@@ -164,6 +177,15 @@ impl Parts {
             status = told => status,
         }
     }
+}
+
+/// `None` unless it is told where to; an empty variable tells nothing.
+fn traces(args: &Tracing, metrics: &Arc<Metrics>) -> Result<Option<Traces>, String> {
+    let endpoint = args.otlp_endpoint.as_deref().map(str::trim);
+    endpoint
+        .filter(|endpoint| !endpoint.is_empty())
+        .map(|endpoint| Traces::new(endpoint, args.trace_sample_ratio, metrics))
+        .transpose()
 }
 
 /// The connection to the apiserver: that of the pod, else of the kubeconfig.

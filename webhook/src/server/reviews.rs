@@ -11,14 +11,15 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, Span};
 
 use super::body;
 use super::budget::Budget;
 use super::limits::Limits;
 use super::refusal::Refusal;
 use crate::admission::{Admission, Answer, Step};
-use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{log, traces};
 
 /// Who decides. The server knows nothing of how.
 pub trait Reviewer: Send + Sync {
@@ -77,7 +78,7 @@ impl Reviews {
             .with_state(Arc::new(self))
     }
 
-    async fn answer(&self, step: Step, request: Request) -> Result<Response, Refusal> {
+    async fn answer(&self, step: Step, request: Request, span: &Span) -> Result<Response, Refusal> {
         let began = Instant::now();
         let _in_flight = self.metrics.in_flight();
         if !is_json(request.headers()) {
@@ -107,6 +108,7 @@ impl Reviews {
         self.metrics
             .review(step, &answer.record, began.elapsed(), size);
         log::review(step, &answer.record, began.elapsed(), size);
+        traces::answered(span, &answer.record);
         Ok(respond(answer))
     }
 }
@@ -120,9 +122,14 @@ async fn validate(state: State<Arc<Reviews>>, request: Request) -> Response {
 }
 
 async fn review(state: State<Arc<Reviews>>, step: Step, request: Request) -> Response {
-    match state.answer(step, request).await {
+    let span = traces::review(step, request.headers());
+    let answer = state.answer(step, request, &span);
+    match answer.instrument(span.clone()).await {
         Ok(response) => response,
-        Err(refusal) => refuse(&state, &refusal),
+        Err(refusal) => {
+            traces::refused(&span, refusal.label());
+            refuse(&state, &refusal)
+        }
     }
 }
 

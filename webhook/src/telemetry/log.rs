@@ -11,23 +11,29 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use super::metrics::webhook;
+use super::traces::{self, Traces};
 use crate::admission::{Decision, Record, Step};
 
 /// Sends what the process has to say to standard error, one JSON object a line.
 ///
 /// The level is natsguard's own. Libraries only warn: below that, they print requests.
-pub fn install(level: LevelFilter) {
+pub fn install(level: LevelFilter, traces: Option<&Traces>) {
     // A second call, in a test, finds one installed.
-    let _ = subscriber(level, io::stderr).try_init();
+    let _ = subscriber(level, io::stderr, traces).try_init();
 }
 
-fn subscriber<W>(level: LevelFilter, writer: W) -> impl tracing::Subscriber + Send + Sync
+fn subscriber<W>(
+    level: LevelFilter,
+    writer: W,
+    traces: Option<&Traces>,
+) -> impl tracing::Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("natsguard", level);
+        .with_target("natsguard", level)
+        .with_target(traces::TARGET, LevelFilter::OFF);
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
@@ -35,17 +41,20 @@ where
         .with_span_list(false)
         .with_writer(writer)
         .with_filter(targets);
-    tracing_subscriber::registry().with(lines)
+    let spans = traces.map(|traces| {
+        tracing_opentelemetry::layer()
+            .with_tracer(traces.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(Targets::new().with_target(traces::TARGET, LevelFilter::INFO))
+    });
+    tracing_subscriber::registry().with(lines).with(spans)
 }
 
 /// Logs a review. The uid is the one in the apiserver's audit log.
 pub fn review(step: Step, record: &Record, took: Duration, bytes: usize) {
-    let policies = || {
-        let mut ids: Vec<&str> = record.findings.iter().map(|(id, _)| id.as_ref()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.join(",")
-    };
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -57,7 +66,7 @@ pub fn review(step: Step, record: &Record, took: Duration, bytes: usize) {
                 namespace = record.namespace,
                 name = record.name,
                 dry_run = record.dry_run,
-                policies = policies(),
+                policies = policies(record),
                 took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 bytes,
                 problem = record.problem,
@@ -71,6 +80,14 @@ pub fn review(step: Step, record: &Record, took: Duration, bytes: usize) {
         // Anyone who reaches the port can send nonsense, so it is counted and fills no log.
         Decision::Allowed | Decision::Unreadable => line!(debug),
     }
+}
+
+/// The ids of the policies that found something, each once.
+pub(super) fn policies(record: &Record) -> String {
+    let mut ids: Vec<&str> = record.findings.iter().map(|(id, _)| id.as_ref()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.join(",")
 }
 
 #[cfg(test)]
@@ -110,7 +127,7 @@ mod tests {
             ],
             ..Record::default()
         };
-        tracing::subscriber::with_default(subscriber(level, move || writer.clone()), || {
+        tracing::subscriber::with_default(subscriber(level, move || writer.clone(), None), || {
             review(Step::Mutate, &record, Duration::from_micros(42), 7);
         });
         let bytes = lines.0.lock().unwrap().clone();

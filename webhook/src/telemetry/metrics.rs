@@ -72,6 +72,11 @@ struct ReasonLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PortLabels {
     port: &'static str,
 }
@@ -117,6 +122,7 @@ pub struct Metrics {
     settings_generation: Gauge,
     /// Settings that were refused, the old ones staying.
     pub settings_refused: Counter,
+    spans: Family<ResultLabels, Counter>,
     resident: Gauge,
     files: Gauge,
 }
@@ -161,6 +167,7 @@ impl Metrics {
             bundle_writes: Family::default(),
             settings_generation: Gauge::default(),
             settings_refused: Counter::default(),
+            spans: Family::default(),
             resident: Gauge::default(),
             files: Gauge::default(),
         };
@@ -257,6 +264,11 @@ impl Metrics {
             "settings_refused",
             "Settings that can't be used, the old ones staying",
             self.settings_refused.clone(),
+        );
+        registry.register(
+            "trace_spans",
+            "Spans sent to the collector, dropped because too many waited, or failed to be sent",
+            self.spans.clone(),
         );
         registry.register(
             "resident_memory_bytes",
@@ -358,6 +370,13 @@ impl Metrics {
     pub fn settings_replaced(&self, generation: u64) {
         self.settings_generation
             .set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// Counts spans: `sent`, `dropped` or `failed`.
+    pub fn spans(&self, result: &'static str, count: usize) {
+        self.spans
+            .get_or_create(&ResultLabels { result })
+            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// All metrics, as OpenMetrics text.

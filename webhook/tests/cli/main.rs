@@ -19,4 +19,5 @@ mod conf;
 mod fix;
 mod secrets;
 mod support;
+mod traces;
 mod webhook;

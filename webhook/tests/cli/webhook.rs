@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::support::run;
 
-struct Webhook {
+pub(crate) struct Webhook {
     child: Child,
+    /// Port of reviews.
+    pub(crate) listen: u16,
     probes: u16,
     folder: PathBuf,
 }
 
 impl Webhook {
     /// In mode `secret`, which needs no cluster.
-    fn start(name: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, flags: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("natsguard-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let rcgen::CertifiedKey { cert, signing_key } =
@@ -40,6 +42,7 @@ impl Webhook {
             .unwrap();
         let webhook = Self {
             child,
+            listen,
             probes,
             folder,
         };
@@ -47,26 +50,34 @@ impl Webhook {
         webhook
     }
 
-    fn readyz(&self) -> String {
+    /// Its own certificate, which it also signed.
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        fs::read(self.folder.join("tls.crt")).unwrap()
+    }
+
+    /// What it answers on the plain port; nothing when it doesn't.
+    pub(crate) fn get(&self, path: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.probes)) else {
             return String::new();
         };
         let mut answer = String::new();
         let _ = stream
-            .write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+            )
             .and_then(|()| stream.read_to_string(&mut answer));
         answer
     }
 
-    fn wait_for(&self, status: &str) {
+    pub(crate) fn wait_for(&self, status: &str) {
         let began = Instant::now();
-        while !self.readyz().starts_with(status) {
+        while !self.get("/readyz").starts_with(status) {
             assert!(began.elapsed() < Duration::from_secs(20), "no {status}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(
             Command::new("sh")
@@ -78,7 +89,7 @@ impl Webhook {
     }
 
     /// The exit status and what was said.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         let mut text = String::new();
         self.child
@@ -92,7 +103,7 @@ impl Webhook {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
