@@ -189,6 +189,16 @@ const TESTS: &[(&str, Needs, Test)] = &[
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::release::uninstall(space)),
     ),
+    (
+        "guard::hostile::what_is_wrong_in_itself_is_answered",
+        Needs::GUARD,
+        |space| Box::pin(guard::hostile::answers(space)),
+    ),
+    (
+        "guard::hostile::a_crowd_does_not_stop_reviews",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::hostile::crowd(space)),
+    ),
 ];
 
 fn main() -> ExitCode {

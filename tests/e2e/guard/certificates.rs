@@ -22,7 +22,8 @@ const CA: &str = "natsguard-ca";
 /// The aim: whatever is broken is whole again after so long.
 const HEALED: Duration = Duration::from_secs(5);
 
-async fn bundles(space: &Space) -> Result<BTreeSet<Vec<u8>>> {
+/// The CA bundles of all webhooks, each once.
+pub async fn bundles(space: &Space) -> Result<BTreeSet<Vec<u8>>> {
     let client = &space.target.client;
     let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone())
         .get(RELEASE)
