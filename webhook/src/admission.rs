@@ -9,6 +9,8 @@ mod response;
 mod review;
 
 use std::fmt;
+use std::future::pending;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,7 +18,9 @@ use http::StatusCode;
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 pub use change::REVIEWED;
@@ -29,6 +33,12 @@ use review::{Request, Unreadable};
 
 /// More of a name than Kubernetes allows.
 const MAX_NAME: usize = 253;
+
+/// So many reviews hold facts at once, which together bounds their memory.
+const READERS: usize = 6;
+
+/// So many decisions are made at once. One thread less than the runtime has for what blocks, so that names are still resolved.
+const DECIDERS: usize = 3;
 
 /// Which of the two questions is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +122,8 @@ pub struct Answer {
 pub struct Admission {
     settings: Arc<ArcSwap<Settings>>,
     cluster: Arc<dyn Cluster>,
+    readers: Arc<Semaphore>,
+    deciders: Arc<Semaphore>,
 }
 
 impl Default for Admission {
@@ -131,7 +143,12 @@ impl fmt::Debug for Admission {
 impl Admission {
     /// Decides by these settings, which may be replaced at any time, and asks this cluster.
     pub fn new(settings: Arc<ArcSwap<Settings>>, cluster: Arc<dyn Cluster>) -> Self {
-        Self { settings, cluster }
+        Self {
+            settings,
+            cluster,
+            readers: Arc::new(Semaphore::new(READERS)),
+            deciders: Arc::new(Semaphore::new(DECIDERS)),
+        }
     }
 
     /// The settings in force.
@@ -154,33 +171,50 @@ impl Admission {
             Ok((None, _)) => return readable(record, response::allow(&request.uid, &[])),
             Err(Unreadable) => return opaque(step, &request, record),
         };
+        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+        let name = name.unwrap_or_default().to_owned();
         let subject = Subject {
             group: &request.kind.group,
             kind: &request.kind.kind,
             namespace: &request.namespace,
-            name: object
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
+            name: &name,
         };
         let both: Vec<&Value> = [Some(&object), old.as_ref()]
             .into_iter()
             .flatten()
             .collect();
+        let reader = timeout_at(deadline, Arc::clone(&self.readers).acquire_owned()).await;
+        // Whose turn does not come in time knows as little as whoever gets no answer in time.
+        let cluster = match &reader {
+            Ok(Ok(_)) => Arc::clone(&self.cluster),
+            Ok(Err(_)) | Err(_) => Arc::new(Nowhere),
+        };
         let reading = traces::facts();
-        let facts = gather(&self.cluster, &subject, &both, deadline)
+        let facts = gather(&cluster, &subject, &both, deadline)
             .instrument(reading.clone())
             .await;
         reading.record("unknown", facts.unknown());
         drop(reading);
-        let verdict = traces::evaluation()
-            .in_scope(|| self.decide(step, subject, &object, old.as_ref(), &facts));
+        record.unknown = facts.unknown();
+        let turn = Arc::clone(&self.deciders).acquire_owned().await;
+        let evaluation = traces::evaluation();
+        let decide = self.decision(step, subject, object, old, facts);
+        let decided = spawn_blocking(move || {
+            // Both are given back when the work is done, though nobody may wait for it any more.
+            let _turns = (turn, reader);
+            evaluation.in_scope(decide)
+        });
+        let verdict = match decided.await {
+            Ok(verdict) => verdict,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The process is ending: nobody hears an answer.
+            Err(_) => pending().await,
+        };
         record.decision = match (&verdict.patch, verdict.denied.is_empty()) {
             (_, false) => Decision::Denied,
             (Some(_), true) => Decision::Patched,
             (None, true) => Decision::Allowed,
         };
-        record.unknown = facts.unknown();
         let body = response::answer(&request.uid, &subject, &verdict);
         let findings = verdict.findings.into_iter();
         record.findings = findings
@@ -190,25 +224,41 @@ impl Admission {
         readable(record, body)
     }
 
-    fn decide(
+    /// A decision that is still to be made, by the settings of now. It owns all it needs: a large one takes long, and is made
+    /// where it keeps no other review and no probe waiting.
+    fn decision(
         &self,
         step: Step,
         subject: Subject<'_>,
-        object: &Value,
-        old: Option<&Value>,
-        facts: &Facts,
-    ) -> Verdict {
+        object: Value,
+        old: Option<Value>,
+        facts: Facts,
+    ) -> impl FnOnce() -> Verdict + Send + 'static {
+        let Subject {
+            group,
+            kind,
+            namespace,
+            name,
+        } = subject;
+        let [group, kind, namespace, name] = [group, kind, namespace, name].map(str::to_owned);
         let settings = self.settings.load_full();
-        let case = Case {
-            subject,
-            object,
-            old,
-            facts,
-            settings: &settings,
-        };
-        match step {
-            Step::Mutate => case.mutate(),
-            Step::Validate => case.validate(),
+        move || {
+            let case = Case {
+                subject: Subject {
+                    group: &group,
+                    kind: &kind,
+                    namespace: &namespace,
+                    name: &name,
+                },
+                object: &object,
+                old: old.as_ref(),
+                facts: &facts,
+                settings: &settings,
+            };
+            match step {
+                Step::Mutate => case.mutate(),
+                Step::Validate => case.validate(),
+            }
         }
     }
 }

@@ -24,6 +24,15 @@ const MAX_ROUNDS: usize = 4;
 /// One review asks no more than this, whatever its object names.
 const MAX_QUERIES: usize = 64;
 
+/// So many are asked at once: each may hold an answer on its way.
+const AT_ONCE: usize = 16;
+
+/// The memory that the answers to one review may take. Whoever names many large objects gets no more of them.
+const MAX_BYTES: usize = 8 << 20;
+
+/// What a value takes beside its text: its place in a map, mostly.
+const VALUE_BYTES: usize = 64;
+
 /// Which objects of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Select {
@@ -190,6 +199,7 @@ pub async fn gather(
     deadline: Instant,
 ) -> Facts {
     let mut facts = Facts::default();
+    let mut bytes = 0;
     for _ in 0..MAX_ROUNDS {
         let left = MAX_QUERIES.saturating_sub(facts.answers.len());
         let wanted: BTreeSet<Query> = references::of(subject, objects, &facts)
@@ -200,22 +210,61 @@ pub async fn gather(
         if wanted.is_empty() {
             break;
         }
-        let mut asked = JoinSet::new();
-        for query in wanted {
-            facts.answers.insert(query.clone(), Known::Unknown);
-            let cluster = Arc::clone(cluster);
-            asked.spawn(async move {
-                let known = timeout_at(deadline, cluster.ask(&query)).await;
-                (known.unwrap_or(Known::Unknown), query)
-            });
-        }
-        while let Some(answer) = asked.join_next().await {
-            if let Ok((known, query)) = answer {
-                facts.answers.insert(query, known);
+        // All of them are questions, so that what is left out is unknown.
+        let unknown = wanted.iter().cloned().map(|query| (query, Known::Unknown));
+        facts.answers.extend(unknown);
+        let mut wanted = wanted.into_iter().peekable();
+        while wanted.peek().is_some() {
+            let some = wanted.by_ref().take(AT_ONCE);
+            // In the order of the questions: which answers fit must not depend on which came first.
+            for (query, known) in ask(cluster, some, deadline).await {
+                let weight = weight(&known);
+                if weight <= MAX_BYTES - bytes {
+                    bytes += weight;
+                    facts.answers.insert(query, known);
+                }
             }
         }
     }
     facts
+}
+
+/// Asks questions at the same time.
+async fn ask(
+    cluster: &Arc<dyn Cluster>,
+    queries: impl Iterator<Item = Query>,
+    deadline: Instant,
+) -> BTreeMap<Query, Known> {
+    let mut asked = JoinSet::new();
+    for query in queries {
+        let cluster = Arc::clone(cluster);
+        asked.spawn(async move {
+            let known = timeout_at(deadline, cluster.ask(&query)).await;
+            (query, known.unwrap_or(Known::Unknown))
+        });
+    }
+    let mut answers = BTreeMap::new();
+    while let Some(answer) = asked.join_next().await {
+        answers.extend(answer.ok());
+    }
+    answers
+}
+
+/// About the memory that an answer takes.
+fn weight(known: &Known) -> usize {
+    fn of(value: &Value) -> usize {
+        VALUE_BYTES
+            + match value {
+                Value::String(text) => text.len(),
+                Value::Array(items) => items.iter().map(of).sum(),
+                Value::Object(map) => map.iter().map(|(key, value)| key.len() + of(value)).sum(),
+                Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            }
+    }
+    match known {
+        Known::Objects(objects) => objects.iter().map(of).sum(),
+        Known::Absent | Known::Unknown => 0,
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,13 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Settings, String> {
     Ok(settings)
 }
 
+/// Whether there is nothing but comments and nulls.
+fn is_empty(bytes: &[u8]) -> bool {
+    let text = str::from_utf8(bytes).unwrap_or("?");
+    serde_saphyr::from_multiple::<serde_json::Value>(text)
+        .is_ok_and(|documents| documents.iter().all(serde_json::Value::is_null))
+}
+
 /// What a look at the file brought. For the log, a metric and an Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -116,6 +123,11 @@ impl Watch {
             return None;
         }
         let settings = match &found {
+            // The defaults deny; nobody asks for them by emptying a file.
+            Ok(bytes) if is_empty(bytes) => Err(format!(
+                "{}: is empty; write {{}} for the defaults",
+                path.display()
+            )),
             Ok(bytes) => parse(bytes, path),
             Err(problem) => Err(problem.clone()),
         };
@@ -256,6 +268,22 @@ mod tests {
             problem.ends_with("is larger than 1048576 bytes"),
             "{problem}"
         );
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_keeps_the_old_settings() {
+        for text in ["", "\n", "# nothing\n", "---\n", "null\n"] {
+            let volume = Volume::new("empty");
+            volume.swap("1", "action: warn\n");
+            let mut watch = Watch::open(Some(volume.file())).unwrap();
+            volume.swap("2", text);
+            let event = watch.poll();
+            assert!(
+                matches!(event, Some(Event::Refused { .. })),
+                "{text:?}: {event:?}"
+            );
+            assert_eq!(watch.current().load().action, Some(Action::Warn));
+        }
     }
 
     #[test]

@@ -140,11 +140,17 @@ pub fn plan(
         ),
     };
 
-    // A CA of unknown origin replaced ours: trust both until our leaf is signed anew.
-    if let Some(ours) = memory.map(|memory| &memory.current.certificate)
-        && !authority.trusted().contains(&ours)
+    // A CA of unknown origin replaced ours: trust both until our leaf is signed anew. Amid a rotation other replicas may
+    // serve what our old or next CA signed.
+    if let Some(memory) = memory
+        && !authority.trusted().contains(&&memory.current.certificate)
     {
-        authority.old.push(ours.clone());
+        let known: Vec<Trusted> = authority.trusted().into_iter().cloned().collect();
+        let ours = memory
+            .trusted()
+            .into_iter()
+            .filter(|ours| !known.contains(ours));
+        authority.old.extend(ours.cloned());
         reason = "the CA was replaced; the former stays trusted";
     }
     authority.old.retain(alive);

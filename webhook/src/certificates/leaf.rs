@@ -76,15 +76,17 @@ pub fn is_due(leaf: Option<&Leaf>, authority: &Authority, settled: bool, now: Se
         return true;
     };
     let old = now >= leaf.created + (leaf.expires - leaf.created) * 2 / 3;
+    // The clock was set back: what was signed before begins in the future.
+    let early = now < leaf.created - BACKDATED;
     let lost = !authority
         .trusted()
         .iter()
         .any(|trusted| trusted.pem == leaf.ca);
     let foreign = leaf.ca != authority.current.certificate.pem;
     if foreign {
-        settled || lost || now >= leaf.expires
+        settled || lost || early || now >= leaf.expires
     } else {
-        old
+        old || early
     }
 }
 
@@ -138,6 +140,15 @@ mod tests {
         assert!(is_due(None, &authority, false, NOW));
         assert!(!is_due(Some(&leaf), &authority, true, NOW + 199));
         assert!(is_due(Some(&leaf), &authority, true, NOW + 200));
+    }
+
+    #[test]
+    fn a_leaf_that_is_not_valid_yet_is_renewed() {
+        let authority = authority();
+        let leaf = leaf(&authority);
+        // The clock was ahead when it was signed, and has been set right.
+        assert!(!is_due(Some(&leaf), &authority, true, NOW - 60));
+        assert!(is_due(Some(&leaf), &authority, true, NOW - BACKDATED - 1));
     }
 
     #[test]

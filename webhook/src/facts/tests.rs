@@ -210,3 +210,31 @@ fn secrets_are_read_by_name_only_and_nothing_is_written() {
     }
     assert_eq!(SECRETS.verbs, ["get"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_review_holds_no_more_than_so_many_bytes() {
+    let large = json!({"data": {"nats.conf": "#".repeat(1 << 20)}});
+    let mut set = set();
+    set["spec"]["template"]["spec"]["volumes"] = (0..40)
+        .map(|index| json!({"name": format!("v{index}"), "configMap": {"name": format!("c{index:02}")}}))
+        .collect();
+    set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = (0..40)
+        .map(|index| json!({"name": format!("v{index}"), "mountPath": format!("/{index}")}))
+        .collect();
+    let maps = (0..40).map(|index| {
+        let query = named(&CONFIG_MAPS, &format!("c{index:02}"));
+        (query, found(std::slice::from_ref(&large)))
+    });
+    let fake = Fake {
+        known: maps.collect(),
+        ..Fake::default()
+    };
+    let (facts, _) = walk(fake, subject("StatefulSet", "nats"), &set).await;
+    let is_known = |index: usize| {
+        let query = named(&CONFIG_MAPS, &format!("c{index:02}"));
+        matches!(facts.get(&query), Known::Objects(_))
+    };
+    let known: Vec<usize> = (0..40).filter(|index| is_known(*index)).collect();
+    // Always the same ones, in the order of their names.
+    assert_eq!(known, (0..7).collect::<Vec<_>>());
+}

@@ -156,3 +156,44 @@ fn a_key_without_end_is_cut_where_it_is_told() {
     assert!(!written.message().contains('\u{1b}'));
     assert!(written.answers[1].body.len() < 8 << 10);
 }
+
+/// A file of many routes that many servers mount: nothing in the API forbids it.
+#[test]
+fn a_decision_that_takes_long_keeps_nobody_waiting() {
+    let world = World::default();
+    let Nats {
+        set,
+        map: mut config,
+        ..
+    } = Nats::sound();
+    let routes: String = (0..2000)
+        .map(|index| {
+            format!("nats://nats-{index}.nats-headless.messaging.svc.cluster.local:6222\n")
+        })
+        .collect();
+    config["data"]["nats.conf"] =
+        format!("port: 4222\ncluster {{ name: a, port: 6222, routes: [\n{routes}] }}\n").into();
+    let sets = (0..60).map(|index| {
+        let mut set = set.clone();
+        set["metadata"]["name"] = format!("nats-{index}").into();
+        set
+    });
+    world.state.lock().unwrap().objects.extend(sets);
+    let body = review(&config, None).to_string();
+    let admission = world.admission();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    let late = runtime.block_on(async {
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(100);
+        let answer = admission.answer(Step::Validate, body.as_bytes(), deadline);
+        tokio::time::timeout_at(deadline, answer).await.is_err()
+    });
+    let waited = began.elapsed();
+    // Waits for the decision, which goes on unheard.
+    drop(runtime);
+    assert!(late);
+    assert!(waited * 3 < began.elapsed(), "{waited:?}");
+}

@@ -96,6 +96,24 @@ fn a_replaced_ca_leaves_the_former_trusted() {
 }
 
 #[test]
+fn a_ca_replaced_amid_a_rotation_leaves_all_trusted_that_sign_or_signed() {
+    let mut ours = authority();
+    ours.old.push(ca_at(NOW - 1).certificate);
+    ours.next = Some(ca_at(NOW + 1));
+    let theirs = authority();
+    let (merged, _) = stored(planned(Some(&theirs.data()), Some(&ours), true, NOW + 2));
+    assert_eq!(merged.current, theirs.current);
+    for trusted in ours.trusted() {
+        assert!(merged.trusted().contains(&trusted), "{trusted:?}");
+    }
+    let data = merged.data();
+    assert!(matches!(
+        planned(Some(&data), Some(&ours), true, NOW + 2),
+        Plan::Keep(_)
+    ));
+}
+
+#[test]
 fn a_rotation_publishes_waits_and_then_signs() {
     let first = authority();
     let at = NOW + 600;
