@@ -95,6 +95,7 @@ async fn examine(args: Doctor) -> Result<Vec<Line>, String> {
         configuration: configurations
             .first()
             .map_or("natsguard", |configuration| configuration.name.as_str()),
+        uses: args.uses(),
     };
     lines.push(rights::look(&client, &subject).await);
 
