@@ -121,6 +121,8 @@ pub enum Configuration {
     },
     /// There is a file, and it can't be seen: why.
     Unseen(String),
+    /// The object that holds the file is not in the cluster: which.
+    Absent(String),
 }
 
 /// The Service that gives the pods of a StatefulSet their names.
@@ -498,7 +500,7 @@ fn is_nats_conf(configuration: &Configuration) -> bool {
         Configuration::Known { config, .. } => {
             config.error.is_none() && config.root.find(TELLING_OPTIONS).is_some()
         }
-        Configuration::None | Configuration::Unseen(_) => false,
+        Configuration::None | Configuration::Unseen(_) | Configuration::Absent(_) => false,
     }
 }
 
@@ -533,7 +535,8 @@ fn configuration(
     };
     let text = match mounts::find(bundle, namespace, pod, container, &path) {
         Found::Text(text) => text,
-        other => return Configuration::Unseen(unseen(&other, &path)),
+        Found::Absent(kind, name) => return Configuration::Absent(format!("{kind} {name}")),
+        other => return Configuration::Unseen(unseen(bundle, &other, &path)),
     };
     let mut sources = vec![Source {
         object: text.object,
@@ -556,7 +559,7 @@ fn configuration(
                 });
                 conf::Included::Text(text.bytes)
             }
-            Found::Missing(_) => conf::Included::Missing,
+            Found::Missing(_) | Found::Absent(..) => conf::Included::Missing,
             Found::NotInBundle(..) | Found::Image | Found::RunTime(_) => conf::Included::Unknown,
         }
     });
@@ -572,12 +575,13 @@ fn mounted_default(container: &Value) -> Option<String> {
 }
 
 /// Why the file at a path can't be seen.
-fn unseen(found: &Found, path: &str) -> String {
+fn unseen(bundle: &Bundle, found: &Found, path: &str) -> String {
     match found {
         Found::Text(_) => String::new(),
         Found::NotInBundle(kind, name) => {
-            format!("{kind} {name}, which holds {path}, is not in the input")
+            format!("{kind} {name}, which holds {path}, {}", bundle.unseen())
         }
+        Found::Absent(kind, name) => format!("{kind} {name} does not exist"),
         Found::Missing(what) => format!("{path} is missing: {what}"),
         Found::Image => format!("{path} is the image's own"),
         Found::RunTime(volume) => format!("{path} is written at run time into the volume {volume}"),
