@@ -7,7 +7,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
-use super::line::Line;
+use super::line::{Line, told};
 use crate::rights::{FACTS, Reach, Right, Uses, needed};
 
 /// Whose rights are looked at, and what they are about.
@@ -28,7 +28,9 @@ pub(super) async fn look(client: &Client, subject: &Subject<'_>) -> Line {
         match allowed(client, subject, right).await {
             Ok(true) => {}
             Ok(false) => missing.push(right),
-            Err(error) => return Line::unseen(WHAT, format!("can't ask for them: {error}")),
+            Err(error) => {
+                return Line::unseen(WHAT, format!("can't ask for them: {}", told(&error)));
+            }
         }
     }
     let who = subject.user.unwrap_or("this service account");
