@@ -124,6 +124,7 @@ pub struct Bundle {
     absent: BTreeSet<Key>,
     namespace: Option<String>,
     schedulable_nodes: Option<u32>,
+    is_live: bool,
 }
 
 impl Bundle {
@@ -173,6 +174,29 @@ impl Bundle {
     /// Notes that the cluster was asked for this object and has none.
     pub fn set_absent(&mut self, group: &str, kind: &str, namespace: &str, name: &str) {
         self.absent.insert(key(group, kind, namespace, name));
+    }
+
+    /// Notes that these are objects of a cluster: what is not among them can't be passed as well.
+    pub fn set_live(&mut self) {
+        self.is_live = true;
+    }
+
+    /// What to say of an object of which nothing is known.
+    pub const fn unseen(&self) -> &'static str {
+        if self.is_live {
+            "could not be read"
+        } else {
+            "is not in the input"
+        }
+    }
+
+    /// The end of a remedy that more input would be, too.
+    pub fn or_pass(&self, what: &str) -> String {
+        if self.is_live {
+            String::new()
+        } else {
+            format!(", or pass {what} as well")
+        }
     }
 
     /// Notes how many nodes can take a pod.

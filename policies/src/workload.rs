@@ -35,6 +35,18 @@ const NOT_SERVERS: &[&str] = &[
     "surveyor",
 ];
 
+/// Endings of files of other formats: what is passed with `-c` and ends so is not a nats.conf. The chart's matchConditions
+/// (`chart/templates/_match.tpl`) send no workload for such a file either.
+const OTHER_FORMATS: &[&str] = &[
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".ini",
+    ".xml",
+    ".properties",
+    ".sh",
+];
+
 /// Where images look for their configuration when no argument says so: the official ones (alpine, scratch) and bitnami's.
 const IMAGE_CONFIGS: &[&str] = &[
     "/etc/nats/nats-server.conf",
@@ -109,6 +121,8 @@ pub enum Configuration {
     },
     /// There is a file, and it can't be seen: why.
     Unseen(String),
+    /// The object that holds the file is not in the cluster: which.
+    Absent(String),
 }
 
 /// The Service that gives the pods of a StatefulSet their names.
@@ -418,7 +432,7 @@ fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
 enum Evidence {
     Program,
     Image,
-    /// It passes a file with `-c`; the file has to be a nats.conf.
+    /// It passes a file with `-c`, of no other format by its name; the file has to be a nats.conf.
     File,
 }
 
@@ -444,7 +458,16 @@ fn evidence(container: &Value, command: &CommandLine) -> Option<Evidence> {
     if IMAGES.contains(&image) {
         return Some(Evidence::Image);
     }
-    command.last(&["c", "config"]).map(|_| Evidence::File)
+    command
+        .last(&["c", "config"])
+        .filter(|flag| may_be_nats_conf(&flag.value))
+        .map(|_| Evidence::File)
+}
+
+/// Whether a file may be a nats.conf by its name. `-c` of other programs takes scripts and settings (`a=b`), too.
+fn may_be_nats_conf(path: &str) -> bool {
+    let is_of_another_format = OTHER_FORMATS.iter().any(|ending| path.ends_with(ending));
+    !path.contains(|c: char| c == '=' || c.is_whitespace()) && !is_of_another_format
 }
 
 /// Whether a pod's `spec` may run a NATS server, as far as that shows without the files that it mounts: [`discover`] finds
@@ -477,7 +500,7 @@ fn is_nats_conf(configuration: &Configuration) -> bool {
         Configuration::Known { config, .. } => {
             config.error.is_none() && config.root.find(TELLING_OPTIONS).is_some()
         }
-        Configuration::None | Configuration::Unseen(_) => false,
+        Configuration::None | Configuration::Unseen(_) | Configuration::Absent(_) => false,
     }
 }
 
@@ -512,7 +535,8 @@ fn configuration(
     };
     let text = match mounts::find(bundle, namespace, pod, container, &path) {
         Found::Text(text) => text,
-        other => return Configuration::Unseen(unseen(&other, &path)),
+        Found::Absent(kind, name) => return Configuration::Absent(format!("{kind} {name}")),
+        other => return Configuration::Unseen(unseen(bundle, &other, &path)),
     };
     let mut sources = vec![Source {
         object: text.object,
@@ -535,7 +559,7 @@ fn configuration(
                 });
                 conf::Included::Text(text.bytes)
             }
-            Found::Missing(_) => conf::Included::Missing,
+            Found::Missing(_) | Found::Absent(..) => conf::Included::Missing,
             Found::NotInBundle(..) | Found::Image | Found::RunTime(_) => conf::Included::Unknown,
         }
     });
@@ -551,12 +575,13 @@ fn mounted_default(container: &Value) -> Option<String> {
 }
 
 /// Why the file at a path can't be seen.
-fn unseen(found: &Found, path: &str) -> String {
+fn unseen(bundle: &Bundle, found: &Found, path: &str) -> String {
     match found {
         Found::Text(_) => String::new(),
         Found::NotInBundle(kind, name) => {
-            format!("{kind} {name}, which holds {path}, is not in the input")
+            format!("{kind} {name}, which holds {path}, {}", bundle.unseen())
         }
+        Found::Absent(kind, name) => format!("{kind} {name} does not exist"),
         Found::Missing(what) => format!("{path} is missing: {what}"),
         Found::Image => format!("{path} is the image's own"),
         Found::RunTime(volume) => format!("{path} is written at run time into the volume {volume}"),
@@ -654,6 +679,36 @@ mod tests {
             &json!({"nats.conf": "[section]\nkey = value"})
         ));
         assert!(!workload_of(&container, &json!({})));
+    }
+
+    #[test]
+    fn a_file_of_another_format_makes_no_server() {
+        let run = |image: &str, file: &str| {
+            let container = json!({
+                "image": image, "args": ["-c", format!("/etc/c/{file}")],
+                "volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]
+            });
+            workload_of(&container, &json!({file: "cluster { port: 6222 }"}))
+        };
+        for ending in ["yaml", "yml", "toml", "ini", "xml", "properties", "sh"] {
+            let file = format!("nats.{ending}");
+            assert!(!run("registry/custom:1", &file), "{file}");
+            // Whoever is a server by another word may name its file as it likes.
+            assert!(run("nats", &file), "{file}");
+        }
+        for file in ["a=b", "a b", "a\n"] {
+            assert!(!run("registry/custom:1", file), "{file:?}");
+        }
+        for file in [
+            "nats",
+            "nats.json",
+            "nats.cfg",
+            "nats.YAML",
+            "nats.yaml.conf",
+            "sh",
+        ] {
+            assert!(run("registry/custom:1", file), "{file}");
+        }
     }
 
     #[test]

@@ -384,6 +384,53 @@ fn a_server_alone_is_sent() {
     }
 }
 
+/// Both sides know the same endings: none is a server by such a file, and none is sent.
+#[test]
+fn a_file_of_another_format_makes_no_server() {
+    let mut evaluator = Evaluator::start(VERSIONS[0]);
+    let set = |image: &str, args: &Value| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "x"},
+            "spec": {"template": {"spec": {
+                "containers": [{"image": image, "args": args, "volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]}],
+                "volumes": [{"name": "c", "configMap": {"name": "files"}}]
+            }}}
+        })
+    };
+    for (name, is_other) in [
+        ("nats.yaml", true),
+        ("nats.yml", true),
+        ("nats.toml", true),
+        ("nats.ini", true),
+        ("nats.xml", true),
+        ("nats.properties", true),
+        ("nats.sh", true),
+        ("a=b", true),
+        ("nats.json", false),
+        ("nats.YAML", false),
+        ("yaml", false),
+        ("nats.yaml.conf", false),
+    ] {
+        let path = format!("/etc/c/{name}");
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "files"},
+            "data": {name: "cluster { port: 6222 }"}
+        });
+        for args in [json!(["-c", path]), json!([format!("--config={path}")])] {
+            for (image, is_server) in [("custom", !is_other), ("nats", true)] {
+                let set = set(image, &args);
+                let objects = [set.clone(), map.clone()].map(Object::new).into();
+                let found = !discover(&Bundle::new(objects, None)).is_empty();
+                assert_eq!(found, is_server, "{image} {args}");
+                for step in STEPS {
+                    let sent = evaluator.sends(step, "statefulsets", &set, None);
+                    assert_eq!(sent, is_server, "{image} {args}");
+                }
+            }
+        }
+    }
+}
+
 /// What every cluster is full of.
 fn strangers() -> Vec<(&'static str, Value)> {
     let map = |data: Value| {

@@ -164,6 +164,7 @@ impl Facts {
         // In the order of their names, whatever was asked first: routes of workloads that are one cluster stand in it.
         let objects = objects.into_values().cloned().map(Object::new).collect();
         let mut bundle = Bundle::new(objects, Some(subject.namespace));
+        bundle.set_live();
         for (query, known) in &self.answers {
             if let (Known::Absent, Select::Named(name)) = (known, &query.select) {
                 let Resource { group, kind, .. } = *query.resource;

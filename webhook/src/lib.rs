@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod mask;
 pub mod output;
 pub mod repair;
+pub mod rights;
 pub mod server;
 pub mod settings;
 pub mod telemetry;

@@ -21,6 +21,13 @@ pub enum Routes {
         /// What hides them.
         detail: String,
     },
+    /// They stand in a file whose object is not in the cluster.
+    Absent {
+        /// Where to point.
+        place: Place,
+        /// The object: `ConfigMap nats-config`.
+        object: String,
+    },
     /// The routes as written.
     Listed {
         /// Where the list is.
@@ -111,6 +118,10 @@ pub fn read(workload: &Workload<'_>) -> Routes {
             place: nowhere,
             detail: why.clone(),
         },
+        Configuration::Absent(object) => Routes::Absent {
+            place: nowhere,
+            object: object.clone(),
+        },
         Configuration::Known { config, .. } => in_file(workload, config),
     }
 }
@@ -152,7 +163,7 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     let unseen = || {
         config.unknown_includes.first().map(|path| Routes::Opaque {
             place: nowhere(),
-            detail: format!("the included file {path} is not in the input"),
+            detail: format!("the included file {path} {}", workload.bundle.unseen()),
         })
     };
     let Some(cluster) = config.root.find(&["cluster"]) else {

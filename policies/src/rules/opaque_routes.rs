@@ -73,6 +73,9 @@ pub const POLICY: Policy = Policy {
     evaluate,
 };
 
+/// Why the routes are not known when the object that holds their file does not exist yet.
+pub const ABSENT: &str = "the file with the cluster routes does not exist yet";
+
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
     let is_several = workload.replicas.is_none_or(|replicas| replicas > 1);
@@ -84,6 +87,15 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         Routes::Listed { home, .. } if !name::are_possible(workload) => {
             let detail = "its name, its namespace or its serviceName is no DNS label";
             (home.place(), detail)
+        }
+        Routes::Absent { place, object } => {
+            return vec![finding(
+                POLICY.id,
+                place.clone(),
+                ABSENT,
+                format!("{object} is not there"),
+                format!("apply {object} first"),
+            )];
         }
         Routes::Listed { .. } | Routes::None => return Vec::new(),
     };

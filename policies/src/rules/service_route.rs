@@ -158,8 +158,11 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                         POLICY.id,
                         place,
                         "a cluster route may name a Service instead of a pod",
-                        format!("{route} names nothing that is in the input"),
-                        "name each pod by its full name, or pass the Service as well",
+                        format!("what {route} names {}", context.workload.bundle.unseen()),
+                        format!(
+                            "name each pod by its full name{}",
+                            context.workload.bundle.or_pass("the Service")
+                        ),
                     )
                     .otherwise(Action::Warn),
                 ),
@@ -224,8 +227,9 @@ fn unseen_certificate(context: &Context<'_>, plan: &Plan) -> Option<Finding> {
             place,
             "the certificate of the cluster must cover the names of the pods",
             format!(
-                "cluster TLS of {} checks them, and its certificate is not in the input",
-                context.workload.title()
+                "cluster TLS of {} checks them, and its certificate {}",
+                context.workload.title(),
+                context.workload.bundle.unseen()
             ),
             format!("see that the certificate holds {name}"),
         )

@@ -164,7 +164,10 @@ fn uncovered(context: &Context<'_>) -> Option<Finding> {
     } else {
         (
             UNSEEN,
-            format!("cluster TLS of {title} checks them, and its certificate is not in the input"),
+            format!(
+                "cluster TLS of {title} checks them, and its certificate {}",
+                context.workload.bundle.unseen()
+            ),
             format!("see that the certificate holds {name}, then name the pods in full"),
         )
     };

@@ -132,8 +132,11 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         .otherwise(Action::Warn),
         Governing::Unknown => own(
             "the governing Service could not be looked at",
-            format!("Service {name} of {title} is not in the input"),
-            format!("see that Service {name} has clusterIP: None and publishNotReadyAddresses: true, or pass it as well"),
+            format!("Service {name} of {title} {}", workload.bundle.unseen()),
+            format!(
+                "see that Service {name} has clusterIP: None and publishNotReadyAddresses: true{}",
+                workload.bundle.or_pass("it")
+            ),
         )
         .otherwise(Action::Warn),
         Governing::Headless(id) => {

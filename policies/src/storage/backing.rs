@@ -365,8 +365,8 @@ impl Reader<'_> {
                 Nature::Unknown,
                 |(class, driver)| {
                     Nature::Suspect(format!(
-                        "StorageClass {class} is not in the input; the one that platforms ship by this name is \
-                         provisioned by {driver}"
+                        "StorageClass {class} {}; the one that platforms ship by this name is provisioned by {driver}",
+                        self.workload.bundle.unseen()
                     ))
                 },
             );

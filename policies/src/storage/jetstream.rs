@@ -90,8 +90,8 @@ pub fn read(workload: &Workload<'_>) -> State {
             (&config.root, config.unknown_includes.is_empty())
         }
         // The flags count whatever the file says.
-        Configuration::Known { .. } | Configuration::Unseen(_) if by_flag => (&nothing, false),
-        Configuration::Known { .. } | Configuration::Unseen(_) => return State::Unseen,
+        _ if by_flag => (&nothing, false),
+        _ => return State::Unseen,
     };
     let block = values.find(&["jetstream"]);
     let by_file = match block.map(|value| &value.kind) {

@@ -25,6 +25,8 @@ pub enum Found {
     Text(Text),
     /// A key of an object that is not in the bundle: its kind and name.
     NotInBundle(&'static str, String),
+    /// A key of an object of which the cluster says that there is none: its kind and name.
+    Absent(&'static str, String),
     /// The object that should hold it is known, and does not: what is missing.
     Missing(String),
     /// Nothing is mounted there: the file is the image's own.
@@ -154,7 +156,8 @@ pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, pa
         } else {
             continue;
         };
-        if !matches!((&here, &found), (Found::Missing(_), Some(_))) {
+        let is_hole = matches!(here, Found::Missing(_) | Found::Absent(..));
+        if !is_hole || found.is_none() {
             found = Some(here);
         }
     }
@@ -192,7 +195,7 @@ fn in_source(
     };
     match bundle.lookup("", kind, namespace, name) {
         Lookup::Unknown => Found::NotInBundle(kind, name.to_owned()),
-        Lookup::Absent => Found::Missing(format!("{kind} {name} does not exist")),
+        Lookup::Absent => Found::Absent(kind, name.to_owned()),
         Lookup::Found(object, value) => text_of(object, &value.value, key).map_or_else(
             || Found::Missing(format!("{kind} {name} has no key {key}")),
             Found::Text,

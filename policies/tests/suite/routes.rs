@@ -1,5 +1,6 @@
 //! What becomes of the routes of a cluster, case by case.
 
+use natsguard_policies::engine::evaluate;
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 
@@ -223,6 +224,26 @@ fn a_service_that_is_not_in_the_input_is_not_guessed() {
              Service nats-headless of StatefulSet messaging/nats is not in the input",
         ]
     );
+    let mut live = cluster.bundle();
+    live.set_live();
+    assert_eq!(
+        findings(&live)[1],
+        "warn unresolvable-peers spec.serviceName: Service nats-headless of StatefulSet messaging/nats could not be read"
+    );
+    let remedies = |bundle| {
+        evaluate(bundle, &Settings::default()).findings[1]
+            .finding
+            .remedy
+            .clone()
+    };
+    assert_eq!(
+        remedies(&live),
+        "see that Service nats-headless has clusterIP: None and publishNotReadyAddresses: true"
+    );
+    assert_eq!(
+        remedies(&cluster.bundle()),
+        "see that Service nats-headless has clusterIP: None and publishNotReadyAddresses: true, or pass it as well"
+    );
     let mut cluster = Cluster::with_routes(&["nats://nats-0.nats-headless:6222"]);
     cluster.service = String::new();
     assert_eq!(cluster.repaired_routes(), all(3));
@@ -234,7 +255,7 @@ fn a_name_that_nothing_in_the_input_has_is_pointed_out() {
     assert_eq!(
         cluster.findings(),
         [
-            "warn service-route data[\"nats.conf\"].cluster.routes[3]: nats://gone:6222 names nothing that is in the input"
+            "warn service-route data[\"nats.conf\"].cluster.routes[3]: what nats://gone:6222 names is not in the input"
         ]
     );
 }

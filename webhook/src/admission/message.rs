@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use natsguard_policies::rules;
+use natsguard_policies::rules::opaque_routes;
+
 use super::fault::Fault;
 use crate::output::visible;
 
@@ -38,6 +41,13 @@ pub(super) fn warning(fault: &Fault) -> String {
     let policy = fault.finding.policy;
     let field = &fault.finding.place.field;
     let (reason, detail) = (fault.finding.reason, &fault.finding.detail);
+    if reason == opaque_routes::ABSENT {
+        return line(&[
+            format!("natsguard {policy}: {detail} yet; its routes are checked when it is applied"),
+            format!("natsguard {policy}: {detail} yet"),
+            format!("natsguard {policy}: {reason}"),
+        ]);
+    }
     line(&[
         format!(
             "natsguard {policy}: {reason}: {detail}; {}",
@@ -53,11 +63,29 @@ pub(super) fn warning(fault: &Fault) -> String {
 pub(super) fn pending(fault: &Fault) -> String {
     let policy = fault.finding.policy;
     let (reason, object) = (fault.finding.reason, &fault.object);
+    let title = title(policy);
+    // It is in the namespace of what is applied now.
+    let near = match (object.split_once(' '), object.rsplit_once('/')) {
+        (Some((kind, _)), Some((_, name))) => format!("{kind} {name}"),
+        _ => object.clone(),
+    };
     line(&[
         format!("natsguard {policy}: {reason}; repaired when {object} is applied again"),
-        format!("natsguard {policy} is repaired when {object} is applied again"),
-        format!("natsguard {policy} in {object}"),
+        format!("natsguard {policy}: {title}; repaired when {object} is applied again"),
+        format!("natsguard {policy}: {title}; repaired when {near} is applied again"),
+        format!("natsguard {policy}: {title}; apply {near} again"),
+        format!("natsguard {policy} is repaired when {near} is applied again"),
+        format!("natsguard {policy}: {title}"),
     ])
+}
+
+/// The title of a policy, to go on a line.
+fn title(policy: &str) -> String {
+    let title = rules::find(policy).map_or(policy, |policy| policy.title);
+    let mut chars = title.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
 }
 
 /// Warnings in a number and length that the apiserver passes on, each once.

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::duration::duration;
 use crate::certificates::bundles::{Configuration, Configurations};
+use crate::rights::Uses;
 
 /// `natsguard webhook`.
 #[derive(Debug, ClapArgs)]
@@ -268,7 +269,29 @@ pub struct Doctor {
         default_value_t = 10250
     )]
     pub port: u16,
+    /// Where the certificate comes from: what rights that takes.
+    #[arg(
+        long,
+        env = "NATSGUARD_TLS_MODE",
+        value_enum,
+        default_value = "self",
+        value_name = "MODE"
+    )]
+    pub tls_mode: TlsMode,
+    /// natsguard looks at files in Secrets (`secrets.enabled` of the chart), which takes the right to read them.
+    #[arg(long, env = "NATSGUARD_SECRETS")]
+    pub secrets: bool,
     /// Whose rights are looked at [default: the pod's own, or system:serviceaccount:NAMESPACE:SERVICE].
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+}
+
+impl Doctor {
+    /// What the installation does, and so has to be allowed.
+    pub fn uses(&self) -> Uses {
+        Uses {
+            ca: self.tls_mode == TlsMode::Own,
+            secrets: self.secrets,
+        }
+    }
 }

@@ -113,7 +113,7 @@ pub const CLASSES: Resource = cluster(
 /// How many nodes can take a pod.
 pub const NODES: Resource = cluster("", "nodes", "Node", &["list"]);
 
-/// Everything that is read. A missing right makes facts unknown and breaks nothing; `doctor` and the chart hold to this list.
+/// Everything that is read. A missing right makes facts unknown and breaks nothing.
 pub const NEEDED: &[&Resource] = &[
     &AUTOSCALERS,
     &CLAIMS,

@@ -81,10 +81,69 @@ fn a_workload_whose_file_can_be_repaired_is_let_through() {
     assert_eq!(
         written.warnings,
         [
-            "natsguard service-route is repaired when ConfigMap messaging/nats-config is applied again"
+            "natsguard service-route: a route names a Service instead of a pod; repaired when ConfigMap nats-config is applied again"
         ]
     );
     assert_eq!(written.audit, [json!({"warned": "service-route"})]);
+}
+
+#[test]
+fn a_workload_before_its_file_is_let_through_with_a_word() {
+    let world = World::default();
+    let nats = Nats::partitioned();
+    world.apply(&nats.service);
+    let written = world.apply(&nats.set);
+    assert_eq!(
+        written.warnings,
+        [
+            "natsguard opaque-routes: ConfigMap nats-config is not there yet; its routes are checked when it is applied"
+        ]
+    );
+    assert_eq!(written.audit, [json!({"warned": "opaque-routes"})]);
+}
+
+#[test]
+fn a_workload_before_a_file_of_a_long_name_is_let_through_with_fewer_words() {
+    let world = World::default();
+    let mut nats = Nats::partitioned();
+    world.apply(&nats.service);
+    let name = "x".repeat(60);
+    nats.set["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = json!(name);
+    assert_eq!(
+        world.apply(&nats.set).warnings,
+        [format!(
+            "natsguard opaque-routes: ConfigMap {name} is not there yet"
+        )]
+    );
+}
+
+#[test]
+fn a_service_that_can_not_be_read_is_no_missing_input() {
+    let world = World::default();
+    let nats = Nats::sound();
+    world.apply(&nats.map);
+    world.state.lock().unwrap().hidden.insert("Service");
+    assert_eq!(
+        world.apply(&nats.set).warnings,
+        [
+            "natsguard unresolvable-peers at spec.serviceName: the governing Service could not be looked at"
+        ]
+    );
+}
+
+#[test]
+fn a_workload_whose_peers_hide_says_so() {
+    let world = World::default();
+    let mut nats = Nats::sound();
+    nats.service["spec"]["publishNotReadyAddresses"] = json!(false);
+    world.state.lock().unwrap().objects = vec![nats.service, nats.map];
+    let written = world.apply(&nats.set);
+    assert_eq!(
+        written.warnings,
+        [
+            "natsguard unresolvable-peers: pods can't look each other up while none is ready; apply Service nats-headless again"
+        ]
+    );
 }
 
 #[test]

@@ -7,74 +7,8 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
-use super::line::Line;
-
-/// Where a right is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// In every namespace, or outside of namespaces.
-    Cluster,
-    /// In natsguard's own namespace.
-    Own,
-    /// The webhook configurations, by name.
-    Configuration,
-}
-
-struct Right {
-    group: &'static str,
-    resource: &'static str,
-    verbs: &'static [&'static str],
-    reach: Reach,
-    /// What doesn't work without it.
-    without: &'static str,
-}
-
-const FACTS: &str = "policies that need these don't know them and stay silent";
-
-/// Everything that natsguard asks the apiserver for.
-const RIGHTS: [Right; 11] = [
-    read("", "configmaps", &["get"]),
-    read("", "persistentvolumeclaims", &["get"]),
-    read("", "persistentvolumes", &["get", "list"]),
-    read("", "services", &["get", "list"]),
-    read("", "nodes", &["list"]),
-    read("apps", "statefulsets", &["list"]),
-    read("autoscaling", "horizontalpodautoscalers", &["list"]),
-    read("storage.k8s.io", "storageclasses", &["get", "list"]),
-    Right {
-        group: "",
-        resource: "secrets",
-        verbs: &["create", "get", "update"],
-        reach: Reach::Own,
-        without: "in tls.mode self the CA can't be kept",
-    },
-    configuration("mutatingwebhookconfigurations"),
-    configuration("validatingwebhookconfigurations"),
-];
-
-const fn read(
-    group: &'static str,
-    resource: &'static str,
-    verbs: &'static [&'static str],
-) -> Right {
-    Right {
-        group,
-        resource,
-        verbs,
-        reach: Reach::Cluster,
-        without: FACTS,
-    }
-}
-
-const fn configuration(resource: &'static str) -> Right {
-    Right {
-        group: "admissionregistration.k8s.io",
-        resource,
-        verbs: &["get", "patch"],
-        reach: Reach::Configuration,
-        without: "in tls.mode self the CA bundle can't be set",
-    }
-}
+use super::line::{Line, told};
+use crate::rights::{FACTS, Reach, Right, Uses, needed};
 
 /// Whose rights are looked at, and what they are about.
 pub(super) struct Subject<'a> {
@@ -83,31 +17,31 @@ pub(super) struct Subject<'a> {
     pub(super) namespace: &'a str,
     pub(super) secret: &'a str,
     pub(super) configuration: &'a str,
+    pub(super) uses: Uses,
 }
 
 pub(super) async fn look(client: &Client, subject: &Subject<'_>) -> Line {
     const WHAT: &str = "rights";
+    let rights = needed(subject.uses);
     let mut missing = Vec::new();
-    let mut count = 0;
-    for right in &RIGHTS {
-        for verb in right.verbs {
-            count += 1;
-            match allowed(client, subject, right, verb).await {
-                Ok(true) => {}
-                Ok(false) => missing.push((right, verb)),
-                Err(error) => return Line::unseen(WHAT, format!("can't ask for them: {error}")),
+    for right in &rights {
+        match allowed(client, subject, right).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(right),
+            Err(error) => {
+                return Line::unseen(WHAT, format!("can't ask for them: {}", told(&error)));
             }
         }
     }
     let who = subject.user.unwrap_or("this service account");
-    let Some((first, _)) = missing.first() else {
-        return Line::fine(WHAT, format!("{who} has all {count}"));
+    let Some(first) = missing.first() else {
+        return Line::fine(WHAT, format!("{who} has all {}", rights.len()));
     };
     let names: Vec<String> = missing
         .iter()
-        .map(|(right, verb)| {
+        .map(|right| {
             let dot = if right.group.is_empty() { "" } else { "." };
-            format!("{verb} {}{dot}{}", right.resource, right.group)
+            format!("{} {}{dot}{}", right.verb, right.resource, right.group)
         })
         .collect();
     Line::broken(
@@ -117,7 +51,7 @@ pub(super) async fn look(client: &Client, subject: &Subject<'_>) -> Line {
             names.join(", "),
             missing
                 .iter()
-                .map(|(right, _)| right.without)
+                .map(|right| right.without)
                 .find(|without| *without != FACTS)
                 .unwrap_or(first.without)
         ),
@@ -125,25 +59,17 @@ pub(super) async fn look(client: &Client, subject: &Subject<'_>) -> Line {
     )
 }
 
-async fn allowed(
-    client: &Client,
-    subject: &Subject<'_>,
-    right: &Right,
-    verb: &str,
-) -> Result<bool, Error> {
+async fn allowed(client: &Client, subject: &Subject<'_>, right: &Right) -> Result<bool, Error> {
     let (namespace, name) = match right.reach {
         Reach::Cluster => (None, None),
-        // No name limits a create: the object has none yet.
-        Reach::Own => (
-            Some(subject.namespace),
-            (verb != "create").then_some(subject.secret),
-        ),
+        Reach::Own => (Some(subject.namespace), None),
+        Reach::Ca => (Some(subject.namespace), Some(subject.secret)),
         Reach::Configuration => (None, Some(subject.configuration)),
     };
     let attributes = ResourceAttributes {
         group: Some(right.group.to_owned()),
         resource: Some(right.resource.to_owned()),
-        verb: Some(verb.to_owned()),
+        verb: Some(right.verb.to_owned()),
         namespace: namespace.map(str::to_owned),
         name: name.map(str::to_owned),
         ..ResourceAttributes::default()
@@ -214,12 +140,18 @@ mod tests {
         Client::new(service, "natsguard")
     }
 
-    async fn looked(resource: &'static str, user: Option<&str>) -> String {
+    const SELF: Uses = Uses {
+        ca: true,
+        secrets: false,
+    };
+
+    async fn looked(resource: &'static str, user: Option<&str>, uses: Uses) -> String {
         let subject = Subject {
             user,
             namespace: "natsguard",
             secret: "natsguard-ca",
             configuration: "natsguard",
+            uses,
         };
         look(&all_but(resource), &subject).await.to_string()
     }
@@ -227,21 +159,50 @@ mod tests {
     #[tokio::test]
     async fn a_missing_right_is_named_with_what_it_costs() {
         assert_eq!(
-            looked("none", None).await,
-            "ok        rights         this service account has all 18"
+            looked("none", None, SELF).await,
+            "ok        rights         this service account has all 19"
         );
         assert_eq!(
-            looked("nodes", Some("system:serviceaccount:natsguard:natsguard")).await,
+            looked(
+                "nodes",
+                Some("system:serviceaccount:natsguard:natsguard"),
+                SELF
+            )
+            .await,
             "BROKEN    rights         system:serviceaccount:natsguard:natsguard may not list nodes: \
              policies that need these don't know them and stay silent; restore the chart's \
              ClusterRole, Role and bindings"
         );
         assert_eq!(
-            looked("mutatingwebhookconfigurations", None).await,
+            looked("mutatingwebhookconfigurations", None, SELF).await,
             "BROKEN    rights         this service account may not get \
              mutatingwebhookconfigurations.admissionregistration.k8s.io, patch \
              mutatingwebhookconfigurations.admissionregistration.k8s.io: in tls.mode self the CA \
              bundle can't be set; restore the chart's ClusterRole, Role and bindings"
+        );
+    }
+
+    #[tokio::test]
+    async fn secrets_are_asked_for_where_they_are_used() {
+        let files = |secrets| Uses { ca: false, secrets };
+        assert_eq!(
+            looked("secrets", None, files(false)).await,
+            "ok        rights         this service account has all 14"
+        );
+        assert_eq!(
+            looked("secrets", None, files(true)).await,
+            "BROKEN    rights         this service account may not get secrets: policies that need these don't know \
+             them and stay silent; restore the chart's ClusterRole, Role and bindings"
+        );
+        assert_eq!(
+            looked("secrets", None, SELF).await,
+            "BROKEN    rights         this service account may not create secrets, get secrets, update secrets: in \
+             tls.mode self the CA can't be kept; restore the chart's ClusterRole, Role and bindings"
+        );
+        assert_eq!(
+            looked("events", None, SELF).await,
+            "BROKEN    rights         this service account may not create events: settings that can't be used are said \
+             in the log only; restore the chart's ClusterRole, Role and bindings"
         );
     }
 
