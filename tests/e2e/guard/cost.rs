@@ -68,7 +68,6 @@ pub async fn strangers(space: &Space) -> Result<()> {
         space.target.calls().await?.since(before),
         start.elapsed().as_secs_f64(),
     );
-    #[expect(clippy::cast_precision_loss, reason = "a count of some thousands")]
     let pace = f64::from(u32::try_from(writes)?) / seconds;
     say(&format!(
         "cost: {writes} writes at {pace:.0} a second: {} calls",

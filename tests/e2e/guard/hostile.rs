@@ -126,7 +126,7 @@ pub async fn answers(space: &Space) -> Result<()> {
     let old = review(&json!({}))
         .to_string()
         .replace("admission.k8s.io/v1", "admission.k8s.io/v1beta1");
-    let twice = text("{}").replacen("{", "{\"kind\":\"AdmissionReview\",", 1);
+    let twice = text("{}").replacen('{', "{\"kind\":\"AdmissionReview\",", 1);
     let cases: [(&str, Vec<u8>, u16, &str); 12] = [
         ("no JSON", post("/validate", b"nonsense"), 400, ""),
         ("invalid UTF-8", post("/validate", b"{\"kind\": \"\xff\"}"), 400, ""),

@@ -122,7 +122,9 @@ pub async fn charts(space: &Space) -> Result<()> {
         ensure!(before.keys().eq(after.keys()));
         for (name, mut was) in before {
             let mut is = after[&name].clone();
-            if was != is {
+            if was == is {
+                same += 1;
+            } else {
                 repaired += 1;
                 // Nothing is known of other objects in a dry run, so only the workload itself has a fault to repair.
                 ensure!(
@@ -135,8 +137,6 @@ pub async fn charts(space: &Space) -> Result<()> {
                     was == is,
                     "more than the affinity of {name} was changed: {was} to {is}"
                 );
-            } else {
-                same += 1;
             }
         }
         let said = space

@@ -32,6 +32,7 @@ pub struct Calls {
 
 impl Calls {
     /// What came to be counted since.
+    #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
             made: self.made - before.made,
