@@ -11,7 +11,7 @@ pub fn cache() -> PathBuf {
         || {
             set("XDG_CACHE_HOME")
                 .map_or_else(
-                    || PathBuf::from(set("HOME").unwrap_or_else(|| "/root".into())).join(".cache"),
+                    || PathBuf::from(set("HOME").unwrap_or_else(|| "/".into())).join(".cache"),
                     PathBuf::from,
                 )
                 .join("natsguard")
@@ -32,7 +32,7 @@ pub(crate) fn check() -> Result<()> {
     for folder in ["/etc", "/opt", "/run", "/usr", "/var"] {
         if cache.starts_with(folder) {
             bail!(
-                "{} can't hold a cluster, since it is in {folder}: set NATSGUARD_CACHE to a folder elsewhere, as in /root/.cache/natsguard",
+                "{} can't hold a cluster, since it is in {folder}: set NATSGUARD_CACHE to a folder elsewhere, such as one in a home directory",
                 cache.display()
             );
         }
