@@ -199,6 +199,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::hostile::crowd(space)),
     ),
+    (
+        "guard::conduct::no_review_fails_when_pods_crash",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::conduct::killed_pod(space)),
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 
 use super::START;
-use super::load::{Load, workload};
+use super::load::{Load, Outcome, workload};
 
 fn span(space: &Space) -> Duration {
     Duration::from_secs(if space.options.full { 120 } else { 15 })
@@ -25,12 +25,7 @@ pub async fn rolling_update(space: &Space) -> Result<()> {
     space.target.wait_guards(START * 2).await?;
     let rolled = load.elapsed().as_secs_f64();
     let outcome = load.end(space, span(space)).await?;
-    say(&format!(
-        "conduct: rolling update in {rolled:.0} s: {} writes, {} failed, {:?}",
-        outcome.writes,
-        outcome.problems.len(),
-        outcome.calls
-    ));
+    report(&format!("rolling update in {rolled:.0} s"), &outcome);
     outcome.check()
 }
 
@@ -45,12 +40,7 @@ pub async fn scaling(space: &Space) -> Result<()> {
         space.target.wait_guards(START).await?;
     }
     let outcome = load.end(space, span(space)).await?;
-    say(&format!(
-        "conduct: 3, 1, 3 replicas: {} writes, {} failed, {:?}",
-        outcome.writes,
-        outcome.problems.len(),
-        outcome.calls
-    ));
+    report("3, 1, 3 replicas", &outcome);
     outcome.check()
 }
 
@@ -59,22 +49,32 @@ pub async fn deleted_pod(space: &Space) -> Result<()> {
     let load = Load::start(space).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let pods = space.target.guards().await?;
-    let name = pods
-        .first()
-        .and_then(|pod| pod.metadata.name.clone())
-        .context("there are pods")?;
+    let name = pods.first().and_then(|pod| pod.metadata.name.clone());
+    let name = name.context("there are pods")?;
     space
         .target
         .kubectl_guard(&format!("delete pod {name} --wait=false"))
         .await?;
     let outcome = load.end(space, span(space)).await?;
     space.target.wait_guards(START).await?;
-    say(&format!(
-        "conduct: a pod deleted: {} writes, {} failed, {:?}",
-        outcome.writes,
-        outcome.problems.len(),
-        outcome.calls
-    ));
+    report("a pod deleted", &outcome);
+    outcome.check()
+}
+
+/// A pod crashes, which nobody can announce: what was on its way to it is lost, and what is dialled before its endpoint is
+/// gone. Each of the three is killed once.
+pub async fn killed_pod(space: &Space) -> Result<()> {
+    let load = Load::start(space).await?;
+    for pod in space.target.guards().await? {
+        tokio::time::sleep(span(space) / 4).await;
+        space
+            .target
+            .local()?
+            .kill_pod(&pod.metadata.uid.context("a pod has a uid")?)?;
+    }
+    let outcome = load.end(space, span(space)).await?;
+    space.target.wait_guards(START).await?;
+    report("three pods killed, one after the other", &outcome);
     outcome.check()
 }
 
@@ -108,4 +108,13 @@ pub async fn idle(space: &Space) -> Result<()> {
     ));
     assert_eq!((calls.errors, calls.ignored), (0, 0));
     Ok(())
+}
+
+fn report(what: &str, outcome: &Outcome) {
+    say(&format!(
+        "conduct: {what}: {} writes, {} failed, {:?}",
+        outcome.writes,
+        outcome.problems.len(),
+        outcome.calls
+    ));
 }
