@@ -192,5 +192,12 @@ fn killed_up(_: &Stop, _: bool) -> Result<()> {
         String::from_utf8_lossy(&down.stderr),
         "the cluster is gone\n"
     );
+    // A command that it was waiting for, say kubectl, ends by itself: its apiserver is gone.
+    for _ in 0..100 {
+        if same(&before, "").is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
     same(&before, "down after a killed up")
 }

@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
@@ -132,25 +132,30 @@ impl Bed {
 
     /// Runs a test in a namespace of its own, and keeps what tells why it failed.
     pub fn run(&self, name: &str, needs: Needs, test: Test) -> Result<()> {
-        let target = self.target()?;
-        let (mut _shared, mut _alone) = (None, None);
-        loop {
-            if needs.alone {
-                _alone = Some(self.alone.write().unwrap_or_else(PoisonError::into_inner));
-            } else {
-                _shared = Some(self.alone.read().unwrap_or_else(PoisonError::into_inner));
-            }
-            if self.foreign.is_some()
+        let is_as_needed = |target: &Target| {
+            self.foreign.is_some()
                 || self.runtime.block_on(target.is_guarded()) == Some(needs.guard)
-            {
-                break;
+        };
+        // The cluster is looked at, and started, only under the lock: tests of the machine have none while they hold it.
+        let mut shared = Some(self.alone.read().unwrap_or_else(PoisonError::into_inner));
+        let mut alone = None;
+        let mut target = self.target()?;
+        if needs.alone || !is_as_needed(&target) {
+            shared = None;
+            let all = self.alone.write().unwrap_or_else(PoisonError::into_inner);
+            target = self.target()?;
+            if !is_as_needed(&target) {
+                self.runtime
+                    .block_on(target.guard(&self.stop, needs.guard))?;
             }
-            // Whoever runs now runs with natsguard as it is.
-            (_shared, _alone) = (None, None);
-            let _all = self.alone.write().unwrap_or_else(PoisonError::into_inner);
-            self.runtime
-                .block_on(target.guard(&self.stop, needs.guard))?;
+            // Nobody comes in between: two tests that need different things would undo each other's for ever.
+            if needs.alone {
+                alone = Some(all);
+            } else {
+                shared = Some(RwLockWriteGuard::downgrade(all));
+            }
         }
+        let _held = (shared, alone);
         self.runtime.block_on(async {
             let space = Space::make(
                 Arc::clone(&target),
