@@ -42,6 +42,9 @@ struct Args {
 /// The one test whose input is not ours to keep.
 const CHARTS: &str = "guard::manifests::charts_install_as_without_it";
 
+/// What a crash costs is measured with `--full` only, and shown as ignored else.
+const CRASH: &str = "guard::conduct::no_review_fails_when_pods_crash";
+
 /// The tests that run on a cluster.
 const TESTS: &[(&str, Needs, Test)] = &[
     (
@@ -268,7 +271,9 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
             trial
                 .with_kind(if local { "local" } else { "" })
                 .with_ignored_flag(
-                    local && bed.foreign().is_some() || *name == CHARTS && !has_charts,
+                    local && bed.foreign().is_some()
+                        || *name == CHARTS && !has_charts
+                        || *name == CRASH && !bed.options().full,
                 ),
         );
     }
