@@ -75,17 +75,8 @@ async fn wait_healed(
 
 /// A CA every 20 s, leaves oftener, while reviews go on; then the CA's Secret is deleted and spoilt.
 pub async fn rotation(space: &Space) -> Result<()> {
-    let (flags, span) = if space.options.full {
-        (
-            "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s",
-            120,
-        )
-    } else {
-        (
-            "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s",
-            45,
-        )
-    };
+    let flags = "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s";
+    let span = if space.options.full { 120 } else { 45 };
     space
         .target
         .install(&space.stop, &format!("--set extraArgs={{{flags}}}"))

@@ -11,7 +11,6 @@ use natsguard_tests::bed::guard::RELEASE;
 use natsguard_tests::bed::nats::Nats;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
-use natsguard_tests::cluster::place;
 use serde_json::json;
 
 /// The pods and everything of the release, with its version.
@@ -33,7 +32,6 @@ pub async fn upgrade(space: &Space) -> Result<()> {
     space.target.install(&space.stop, "").await?;
     assert_eq!(state(space).await?, before);
 
-    let chart = place::repository().join("chart");
     let manifests = space
         .target
         .run(
@@ -43,7 +41,7 @@ pub async fn upgrade(space: &Space) -> Result<()> {
             None,
         )
         .await?;
-    ensure!(manifests.success && chart.is_dir());
+    ensure!(manifests.success, "{}", manifests.stderr);
     let diff = space
         .target
         .run(
