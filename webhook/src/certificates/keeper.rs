@@ -129,7 +129,15 @@ impl Keeper {
     }
 
     /// Looks once, and mends what is wrong.
+    ///
+    /// A replica on its way out only keeps its own certificate: it may outlive its release, and would bring the CAs of that
+    /// into the next one.
     pub(super) async fn round(&mut self) {
+        if self.lifecycle.is_draining() {
+            let renewed = self.renew();
+            self.report(renewed.err().map(|error| error.to_string()));
+            return;
+        }
         let agreed = timeout(PATIENCE, self.agree())
             .await
             .unwrap_or(Err(KeeperError::Late));

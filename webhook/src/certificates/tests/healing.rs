@@ -194,6 +194,22 @@ async fn a_ca_that_someone_puts_in_place_of_ours_takes_over_without_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_on_its_way_out_leaves_the_next_release_alone() {
+    let server = Apiserver::installed();
+    let replica = Replica::start(&server, &FAST);
+    sleep(HEALED).await;
+    replica.lifecycle.drain();
+    server.lock().objects.remove(SECRET);
+    for path in configurations() {
+        server.install(&path);
+    }
+    let (writes, leaf) = (server.lock().writes.clone(), replica.leaf());
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(server.lock().writes, writes);
+    assert_ne!(replica.leaf(), leaf, "it still renews its own certificate");
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_apiserver_is_away_leaves_are_renewed_from_memory() {
     let server = Apiserver::installed();
     let times = crate::certificates::authority::Times {
