@@ -42,9 +42,6 @@ struct Args {
 /// The one test whose input is not ours to keep.
 const CHARTS: &str = "guard::manifests::charts_install_as_without_it";
 
-/// What a crash costs is measured with `--full` only, and shown as ignored else.
-const CRASH: &str = "guard::conduct::no_review_fails_when_pods_crash";
-
 /// The tests that run on a cluster.
 const TESTS: &[(&str, Needs, Test)] = &[
     (
@@ -153,6 +150,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(guard::conduct::deleted_pod(space)),
     ),
     (
+        "guard::conduct::a_crash_costs_what_was_on_its_way",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::conduct::killed_pod(space)),
+    ),
+    (
         "guard::conduct::idle_connections_answer",
         Needs::GUARD,
         |space| Box::pin(guard::conduct::idle(space)),
@@ -201,11 +203,6 @@ const TESTS: &[(&str, Needs, Test)] = &[
         "guard::hostile::a_crowd_does_not_stop_reviews",
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::hostile::crowd(space)),
-    ),
-    (
-        "guard::conduct::no_review_fails_when_pods_crash",
-        Needs::GUARD_ALONE,
-        |space| Box::pin(guard::conduct::killed_pod(space)),
     ),
 ];
 
@@ -271,9 +268,7 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
             trial
                 .with_kind(if local { "local" } else { "" })
                 .with_ignored_flag(
-                    local && bed.foreign().is_some()
-                        || *name == CHARTS && !has_charts
-                        || *name == CRASH && !bed.options().full,
+                    local && bed.foreign().is_some() || *name == CHARTS && !has_charts,
                 ),
         );
     }

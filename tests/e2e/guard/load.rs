@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 pub struct Load {
     stop: Arc<AtomicBool>,
     writes: Arc<AtomicU64>,
-    problems: Arc<Mutex<Vec<String>>>,
+    problems: Arc<Mutex<Vec<(Duration, String)>>>,
     task: JoinHandle<()>,
     before: Calls,
     start: Instant,
@@ -27,8 +27,8 @@ pub struct Load {
 pub struct Outcome {
     /// How many writes.
     pub writes: u64,
-    /// What failed, each with the second.
-    pub problems: Vec<String>,
+    /// What failed, each with the time since the start.
+    pub problems: Vec<(Duration, String)>,
     /// What the apiserver counted.
     pub calls: Calls,
 }
@@ -71,14 +71,14 @@ impl Load {
                 while !stop.load(Ordering::Relaxed) {
                     tick.tick().await;
                     let (api, object) = (api.clone(), Arc::clone(&object));
-                    let (writes, problems): (_, Arc<Mutex<Vec<String>>>) =
+                    let (writes, problems): (_, Arc<Mutex<Vec<_>>>) =
                         (Arc::clone(&writes), Arc::clone(&problems));
                     running.spawn(async move {
                         let dry = PostParams {
                             dry_run: true,
                             ..PostParams::default()
                         };
-                        let second = start.elapsed().as_secs_f64();
+                        let since = start.elapsed();
                         let wrong = match api.create(&dry, &object).await {
                             Ok(made) if is_repaired(&made) => None,
                             Ok(_) => Some("not repaired".to_owned()),
@@ -86,10 +86,7 @@ impl Load {
                         };
                         writes.fetch_add(1, Ordering::Relaxed);
                         if let Some(wrong) = wrong {
-                            problems
-                                .lock()
-                                .unwrap()
-                                .push(format!("{second:.1} s: {wrong}"));
+                            problems.lock().unwrap().push((since, wrong));
                         }
                     });
                     while running.try_join_next().is_some() {}

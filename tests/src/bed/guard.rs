@@ -108,13 +108,15 @@ impl Target {
         Ok(said.stdout)
     }
 
-    /// The pods of natsguard's webhook, by name.
+    /// The pods of natsguard's webhook, by name, without those on their way out.
     pub async fn guards(&self) -> Result<Vec<Pod>> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
-        Ok(pods
+        let mut pods = pods
             .list(&ListParams::default().labels(LABELS))
             .await?
-            .items)
+            .items;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(pods)
     }
 
     /// The resident memory of each of natsguard's pods on this machine, in bytes, by the name of the pod.
