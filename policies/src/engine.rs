@@ -14,7 +14,7 @@ use crate::policy::{Action, Edit, Finding, List, Place, Policy, Syntax};
 use crate::routes::plan::edit_words;
 use crate::rules::{POLICIES, find};
 use crate::settings::Settings;
-use crate::workload::{Configuration, discover, mounts};
+use crate::workload::{Configuration, Workload, discover, mounts};
 
 /// After so many rounds of repair something is wrong with a fix; it is left unfinished and reported.
 const MAX_ROUNDS: usize = 8;
@@ -86,38 +86,7 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
         ..Report::default()
     };
     for workload in discover(bundle) {
-        let context = Context::new(&workload, settings);
-        for policy in POLICIES {
-            let configured = settings.action(policy);
-            if configured == Action::Off {
-                continue;
-            }
-            let exemption = settings.exemption(
-                policy.id,
-                workload.namespace,
-                workload.name(),
-                &workload.object.value,
-            );
-            for mut finding in (policy.evaluate)(&context) {
-                if finding
-                    .fix
-                    .as_ref()
-                    .is_some_and(|fix| fix.edits.iter().any(|edit| is_frozen(bundle, edit)))
-                {
-                    finding.fix = None;
-                }
-                if let Some(exemption) = exemption {
-                    report.exempted.push(Exempted {
-                        finding,
-                        reason: exemption.reason.clone(),
-                        expires: exemption.expires.clone(),
-                    });
-                    continue;
-                }
-                let action = action(policy, configured, &finding);
-                report.findings.push(Judged { finding, action });
-            }
-        }
+        find_faults(bundle, &workload, settings, &mut report);
     }
     report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
     // Two workloads that share a file share its faults.
@@ -125,6 +94,70 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
     withdraw_disputed(settings, &mut report);
     withdraw_impossible(bundle, settings, &mut report.findings);
     report
+}
+
+/// Of the same evaluation what one workload of the bundle is at fault with.
+pub fn evaluate_one(bundle: &Bundle, settings: &Settings, workload: ObjectId) -> Report {
+    let mut own = Report::default();
+    for found in discover(bundle) {
+        if found.id == workload {
+            find_faults(bundle, &found, settings, &mut own);
+        }
+    }
+    let key = |finding: &Finding| {
+        let Place {
+            object,
+            pointer,
+            span,
+            ..
+        } = &finding.place;
+        let start = span.as_ref().map(|span| span.start);
+        let said = (finding.policy, finding.reason, finding.detail.clone());
+        (*object, pointer.clone(), start, said)
+    };
+    let keys: BTreeSet<_> = own.findings.iter().map(|own| key(&own.finding)).collect();
+    let mut report = evaluate(bundle, settings);
+    report
+        .findings
+        .retain(|judged| keys.contains(&key(&judged.finding)));
+    report.exempted = own.exempted;
+    report
+}
+
+/// Adds what a workload is at fault with.
+fn find_faults(bundle: &Bundle, workload: &Workload<'_>, settings: &Settings, report: &mut Report) {
+    let context = Context::new(workload, settings);
+    for policy in POLICIES {
+        let configured = settings.action(policy);
+        if configured == Action::Off {
+            continue;
+        }
+        let exemption = settings.exemption(
+            policy.id,
+            workload.namespace,
+            workload.name(),
+            &workload.object.value,
+        );
+        for mut finding in (policy.evaluate)(&context) {
+            if finding
+                .fix
+                .as_ref()
+                .is_some_and(|fix| fix.edits.iter().any(|edit| is_frozen(bundle, edit)))
+            {
+                finding.fix = None;
+            }
+            if let Some(exemption) = exemption {
+                report.exempted.push(Exempted {
+                    finding,
+                    reason: exemption.reason.clone(),
+                    expires: exemption.expires.clone(),
+                });
+                continue;
+            }
+            let action = action(policy, configured, &finding);
+            report.findings.push(Judged { finding, action });
+        }
+    }
 }
 
 /// The nats.conf files with cluster routes in ConfigMaps that no workload of the bundle uses: nobody can say whose routes

@@ -1,6 +1,8 @@
 //! The command line, as plain values. Nothing is done here.
 
+mod controller;
 mod duration;
+mod scan;
 mod webhook;
 
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use natsguard_policies::policy::Action;
 use natsguard_policies::rules;
 
+pub use self::controller::Controller;
+pub use self::scan::Scan;
 pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Tracing, Webhook};
 use crate::output::Format;
 
@@ -42,6 +46,15 @@ pub enum Command {
     /// SIGTERM ends it gently: it is unready at once, and gone when no connection is left; a second one ends it at once.
     /// Exit status: 0 after a gentle end, 1 after another, 2 when it can't start.
     Webhook(Box<Webhook>),
+    /// Look after the NATS workloads that run, in a cluster.
+    ///
+    /// Of several replicas one works, the others wait. SIGTERM hands over and ends it. Exit status: 0 after a gentle end, 1
+    /// after another, 2 when it can't start.
+    Controller(Box<Controller>),
+    /// Say what is wrong with the NATS deployments that run in a cluster.
+    ///
+    /// Exit status: as of `check`; 2 also when the cluster can't be read.
+    Scan(Scan),
     /// Say what is wrong with an installed natsguard, and how to mend it.
     ///
     /// Inside a pod it looks as the apiserver does; elsewhere it goes through a port-forward, and says what it could not

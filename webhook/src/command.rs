@@ -2,10 +2,12 @@
 
 mod check;
 mod conf;
+mod controller;
 mod doctor;
 mod explain;
 mod fix;
 mod rules;
+mod scan;
 mod webhook;
 
 use std::io::{self, Write as _};
@@ -31,6 +33,8 @@ pub fn run(args: Args) -> ExitCode {
         Command::Conf(args) => conf::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Webhook(args) => webhook::run(*args),
+        Command::Controller(args) => controller::run(*args),
+        Command::Scan(args) => scan::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => {
             let mut script = Vec::new();

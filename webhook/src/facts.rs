@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use cluster::{Page, tidy};
 pub use references::Subject;
 use resource::{Resource, Scope};
 

@@ -128,18 +128,20 @@ impl Cluster for Kube {
     }
 }
 
+/// A page of a list, its objects unread.
 #[derive(Deserialize)]
-struct Page<'a> {
+pub(crate) struct Page<'a> {
     #[serde(default)]
-    metadata: PageMetadata,
+    pub(crate) metadata: PageMetadata,
     #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
+    pub(crate) items: Option<Vec<&'a RawValue>>,
 }
 
+/// Where the next page begins.
 #[derive(Default, Deserialize)]
-struct PageMetadata {
+pub(crate) struct PageMetadata {
     #[serde(rename = "continue", default)]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// The path of a question: `None` when a name can't be one. Names come from objects under review, and must not lead
@@ -184,7 +186,7 @@ fn is_wanted(value: &Value, query: &Query) -> bool {
 }
 
 /// An object without what no rule reads, and with its type, which items of lists don't carry.
-fn tidy(mut value: Value, resource: &Resource) -> Option<Value> {
+pub(crate) fn tidy(mut value: Value, resource: &Resource) -> Option<Value> {
     let object = value.as_object_mut()?;
     object.remove("status");
     object.insert("apiVersion".to_owned(), resource.api_version().into());

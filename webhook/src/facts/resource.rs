@@ -74,6 +74,10 @@ const fn cluster(
 /// Who mounts a file, and whose pods a Service selects.
 pub const STATEFUL_SETS: Resource =
     namespaced("apps", "v1", "statefulsets", "StatefulSet", &["list"]);
+/// Clusters without a stable name for each server.
+pub const DEPLOYMENTS: Resource = namespaced("apps", "v1", "deployments", "Deployment", &["list"]);
+/// Clusters with a server on each node.
+pub const DAEMON_SETS: Resource = namespaced("apps", "v1", "daemonsets", "DaemonSet", &["list"]);
 /// Configuration files.
 pub const CONFIG_MAPS: Resource = namespaced("", "v1", "configmaps", "ConfigMap", &["get"]);
 /// Configuration files and certificates; by name only. Without this right they stay unknown.
@@ -113,7 +117,7 @@ pub const CLASSES: Resource = cluster(
 /// How many nodes can take a pod.
 pub const NODES: Resource = cluster("", "nodes", "Node", &["list"]);
 
-/// Everything that is read. A missing right makes facts unknown and breaks nothing.
+/// Everything that a review reads. A missing right makes facts unknown and breaks nothing.
 pub const NEEDED: &[&Resource] = &[
     &AUTOSCALERS,
     &CLAIMS,

@@ -1,0 +1,1 @@
+//! The controller: what admission can't see, because nobody writes it.
