@@ -138,14 +138,13 @@ fn rights(values: &str) -> Vec<String> {
 }
 
 /// Every right that natsguard has. A longer list is a decision, not a detail.
-const RIGHTS: [&str; 13] = [
+const RIGHTS: [&str; 12] = [
     "ClusterRole /configmaps: get",
     "ClusterRole /persistentvolumeclaims: get",
     "ClusterRole /persistentvolumes: get list",
     "ClusterRole /services: get list",
     "ClusterRole storage.k8s.io/storageclasses: get list",
     "ClusterRole apps/statefulsets: list",
-    "ClusterRole autoscaling/horizontalpodautoscalers: list",
     "ClusterRole /nodes: list",
     "ClusterRole admissionregistration.k8s.io/mutatingwebhookconfigurations[natsguard]: get patch",
     "ClusterRole admissionregistration.k8s.io/validatingwebhookconfigurations[natsguard]: get patch",
