@@ -118,7 +118,7 @@ NATS workloads, their configuration, Services and claims are repaired where that
 While no pod of natsguard answers, NATS objects are refused (webhook.validating.failurePolicy: Fail).
 
 The controller looks at every NATS workload that runs, each 10m and when one changes, and has what is wrong repaired by admission.
-It starts no rollout. controller.enabled=false turns it off. What it found:
+It starts no rollout. controller.enabled=false turns it off. What it found (reports of the first kind that the cluster has):
   kubectl get reports.openreports.io --all-namespaces
   kubectl get policyreports.wgpolicyk8s.io --all-namespaces
   kubectl get events --all-namespaces --field-selector source=natsguard
@@ -138,7 +138,9 @@ Let a workload through, and say why; nothing that is written on an object does (
 
 Remove it; no NATS workload is touched:
   helm --namespace guards uninstall natsguard
-  kubectl --namespace guards delete secret natsguard-ca --ignore-not-found"
+  kubectl --namespace guards delete secret natsguard-ca --ignore-not-found
+  kubectl delete reports.openreports.io --all-namespaces --selector app.kubernetes.io/managed-by=natsguard
+  kubectl delete policyreports.wgpolicyk8s.io --all-namespaces --selector app.kubernetes.io/managed-by=natsguard"
     );
     let warn = notes(&["--values", "ci/warn-only-values.yaml"]);
     assert!(

@@ -185,7 +185,7 @@ fn these_are_all_rights_of_the_webhook() {
 }
 
 /// Every right that the controller has.
-const CONTROLLER: [&str; 16] = [
+const CONTROLLER: [&str; 17] = [
     "ClusterRole /persistentvolumeclaims: get",
     "ClusterRole /persistentvolumes: get list",
     "ClusterRole storage.k8s.io/storageclasses: get list",
@@ -202,6 +202,7 @@ const CONTROLLER: [&str; 16] = [
     "ClusterRole wgpolicyk8s.io/policyreports: get list create patch delete",
     "Role coordination.k8s.io/leases: create",
     "Role coordination.k8s.io/leases[natsguard-controller]: get update patch",
+    "Role /events: create",
 ];
 
 #[test]

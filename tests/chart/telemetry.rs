@@ -1,6 +1,7 @@
 //! What is watched: alerts and the dashboard ask for metrics that are there.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -22,34 +23,47 @@ const CONTROLLER: [&str; 12] = [
     "natsguard_standing_faults",
 ];
 
-/// The metrics of the webhook, as its source registers them: a name, and perhaps a unit.
-fn webhook() -> BTreeSet<String> {
-    let path = helm::chart().join("../webhook/src/telemetry/metrics.rs");
-    let source = std::fs::read_to_string(path).expect("the metrics");
-    let mut names = BTreeSet::new();
-    for call in source.split(".register").skip(1) {
-        let call = call.split(';').next().unwrap_or_default();
-        let Some(name) = call.split('"').nth(1) else {
-            continue;
-        };
-        let unit = match call {
-            call if call.contains("Unit::Seconds") => "_seconds",
-            call if call.contains("Unit::Bytes") => "_bytes",
-            _ => "",
-        };
-        names.insert(format!("natsguard_{name}{unit}"));
-    }
-    names
+/// The metrics that the source registers: a name, and perhaps a unit.
+fn registered() -> &'static BTreeSet<String> {
+    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let mut names = BTreeSet::new();
+        let mut folders = vec![helm::chart().join("../webhook/src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the source") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let source = std::fs::read_to_string(path).expect("a source file");
+                    names.extend(source.split(".register").skip(1).filter_map(name));
+                }
+            }
+        }
+        names
+    });
+    &NAMES
+}
+
+/// The metric of a call of `register` or `register_with_unit`.
+fn name(call: &str) -> Option<String> {
+    let call = call.split(';').next()?;
+    let arguments = call.strip_prefix("_with_unit").unwrap_or(call);
+    let name = arguments.strip_prefix('(')?.split('"').nth(1)?;
+    let unit = match call {
+        call if call.contains("Unit::Seconds") => "_seconds",
+        call if call.contains("Unit::Bytes") => "_bytes",
+        _ => "",
+    };
+    Some(format!("natsguard_{name}{unit}"))
 }
 
 /// A counter ends in `_total`, a histogram is three series.
 fn is_known(series: &str) -> bool {
-    let webhook = webhook();
     ["", "_total", "_bucket", "_sum", "_count"]
         .iter()
         .filter_map(|end| series.strip_suffix(end))
         .any(|name| {
-            webhook.contains(name)
+            registered().contains(name)
                 || CONTROLLER
                     .iter()
                     .any(|known| known.strip_suffix("_total").unwrap_or(known) == name)
@@ -65,8 +79,8 @@ fn series(expression: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_webhooks_metrics_are_found_in_its_source() {
-    let names = webhook();
+fn metrics_are_found_in_the_source() {
+    let names = registered();
     assert!(names.len() > 15, "{names:?}");
     assert!(names.contains("natsguard_review_duration_seconds"));
     assert!(is_known("natsguard_reviews_total"));

@@ -87,12 +87,7 @@ pub fn webhook(uses: Uses) -> Vec<Right> {
         let resource = ("admissionregistration.k8s.io", resource);
         rights.extend(each(resource, verbs, Reach::Configuration, without));
     }
-    rights.extend(each(
-        ("", "events"),
-        &["create"],
-        Reach::Own,
-        "settings that can't be used are said in the log only",
-    ));
+    rights.extend(settings());
     if uses.controller {
         let without = "doctor can't tell whether the controller works";
         rights.extend(each(LEASES, &["get"], Reach::Lease, without));
@@ -136,7 +131,14 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
         Reach::Lease,
         LEAD,
     ));
+    rights.extend(settings());
     rights
+}
+
+/// What it takes to say that the settings can't be used.
+fn settings() -> impl Iterator<Item = Right> {
+    let without = "settings that can't be used are said in the log only";
+    each(("", "events"), &["create"], Reach::Own, without)
 }
 
 /// What it takes to see a workload as the rules do.
