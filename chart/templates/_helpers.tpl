@@ -25,6 +25,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* The controller is a part of its own: nothing that finds the webhook's pods finds its. */}}
+{{- define "natsguard.controller.fullname" -}}
+{{ include "natsguard.fullname" . }}-controller
+{{- end }}
+
+{{- define "natsguard.controller.selectorLabels" -}}
+{{ include "natsguard.selectorLabels" . | replace "component: webhook" "component: controller" }}
+{{- end }}
+
+{{- define "natsguard.controller.labels" -}}
+{{ include "natsguard.labels" . | replace "component: webhook" "component: controller" }}
+{{- end }}
+
 {{- define "natsguard.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -94,4 +107,87 @@ readOnly: true
 - --namespace=$(POD_NAMESPACE)
 - --service={{ include "natsguard.fullname" . }}
 - --webhook-configuration={{ include "natsguard.fullname" . }}
+{{- end }}
+
+{{- define "natsguard.identityEnv" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      apiVersion: v1
+      fieldPath: metadata.namespace
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      apiVersion: v1
+      fieldPath: metadata.name
+{{- end }}
+
+{{- define "natsguard.probes" -}}
+# A busy process is not a dead one: half a minute of silence before it is restarted.
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: metrics
+    scheme: HTTP
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: metrics
+    scheme: HTTP
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+{{- end }}
+
+{{/* On which nodes the pods of a Deployment run: `dict "root" $ "labels" LABELS`, the labels being those that select them. */}}
+{{- define "natsguard.placement" -}}
+{{- with .root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+# Soft: three pods on two nodes are better than two.
+topologySpreadConstraints:
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- $.labels | nindent 6 }}
+  matchLabelKeys: [pod-template-hash]
+{{- end }}
+{{- end }}
+
+{{- define "natsguard.metricsIngress" -}}
+ports:
+- protocol: TCP
+  port: metrics
+{{- with .Values.networkPolicy.metricsFrom }}
+from:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "natsguard.apiServerEgress" -}}
+- ports:
+  {{- range .Values.networkPolicy.apiServerPorts }}
+  - protocol: TCP
+    port: {{ . }}
+  {{- end }}
+- ports:
+  - protocol: UDP
+    port: 53
+  - protocol: TCP
+    port: 53
 {{- end }}

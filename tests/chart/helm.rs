@@ -89,3 +89,24 @@ pub(crate) fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     assert!(found.next().is_none(), "there are several {kind}");
     first
 }
+
+/// The one object of a kind that belongs to a component: `webhook`, `controller`.
+pub(crate) fn part<'a>(objects: &'a [Value], kind: &str, component: &str) -> &'a Value {
+    let mut found = objects.iter().filter(|object| {
+        let labels = &object["metadata"]["labels"];
+        object["kind"] == kind && labels["app.kubernetes.io/component"] == component
+    });
+    let first = found
+        .next()
+        .unwrap_or_else(|| panic!("{component} has no {kind}"));
+    assert!(found.next().is_none(), "{component} has several {kind}");
+    first
+}
+
+/// Whether the controller is part of what was rendered.
+pub(crate) fn has_controller(objects: &[Value]) -> bool {
+    objects.iter().any(|object| {
+        object["kind"] == "Deployment"
+            && object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"
+    })
+}

@@ -14,5 +14,6 @@ mod helm;
 mod matching;
 mod readme;
 mod render;
+mod telemetry;
 mod values;
 mod webhooks;

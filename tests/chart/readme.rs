@@ -117,8 +117,15 @@ fn the_notes_say_what_is_enforced_and_how_to_go_on() {
 NATS workloads, their configuration, Services and claims are repaired where that is safe, and refused where it is not.
 While no pod of natsguard answers, NATS objects are refused (webhook.validating.failurePolicy: Fail).
 
+The controller looks at every NATS workload that runs, each 10m and when one changes, and has what is wrong repaired by admission.
+It starts no rollout. controller.enabled=false turns it off. What it found (reports of the first kind that the cluster has):
+  kubectl get reports.openreports.io --all-namespaces
+  kubectl get policyreports.wgpolicyk8s.io --all-namespaces
+  kubectl get events --all-namespaces --field-selector source=natsguard
+
 Is it well:
   kubectl --namespace guards rollout status deployment/natsguard
+  kubectl --namespace guards rollout status deployment/natsguard-controller
   helm --namespace guards test natsguard
 
 Try it on a manifest, changing nothing:
@@ -131,7 +138,9 @@ Let a workload through, and say why; nothing that is written on an object does (
 
 Remove it; no NATS workload is touched:
   helm --namespace guards uninstall natsguard
-  kubectl --namespace guards delete secret natsguard-ca --ignore-not-found"
+  kubectl --namespace guards delete secret natsguard-ca --ignore-not-found
+  kubectl delete reports.openreports.io --all-namespaces --selector app.kubernetes.io/managed-by=natsguard
+  kubectl delete policyreports.wgpolicyk8s.io --all-namespaces --selector app.kubernetes.io/managed-by=natsguard"
     );
     let warn = notes(&["--values", "ci/warn-only-values.yaml"]);
     assert!(
@@ -145,5 +154,22 @@ Remove it; no NATS workload is touched:
     assert!(
         warn.ends_with("\n\nWARNING: replicas is 1. While its node is drained no pod answers."),
         "{warn}"
+    );
+    let off = notes(&["--values", "ci/admission-only-values.yaml"]);
+    assert!(
+        off.contains(
+            "\n\nNobody looks after what runs: controller.enabled is false. An object is looked at when it is written.\n\n\
+             Is it well:\n  kubectl --namespace guards rollout status deployment/natsguard\n  helm "
+        ),
+        "{off}"
+    );
+    let everything = notes(&["--values", "ci/everything-values.yaml"]);
+    assert!(
+        everything.contains(
+            "each 1h and when one changes, and has what is wrong repaired by admission, also what another controller \
+             owns.\nIt starts no rollout. controller.enabled=false turns it off. What it found:\n  \
+             kubectl get reports.openreports.io --all-namespaces\n  kubectl get events "
+        ),
+        "{everything}"
     );
 }

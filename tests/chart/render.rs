@@ -7,12 +7,13 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, ResourceQuota, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use natsguard::args::{Args, Command};
-use natsguard::rights::{Reach, needed};
+use natsguard::rights::{Reach, Right, Tasks, controller, webhook};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -69,6 +70,7 @@ fn every_object_has_the_fields_of_its_type() {
                 "ClusterRoleBinding" => lost::<ClusterRoleBinding>(&object),
                 "ConfigMap" => lost::<ConfigMap>(&object),
                 "Deployment" => lost::<Deployment>(&object),
+                "Lease" => lost::<Lease>(&object),
                 "MutatingWebhookConfiguration" => lost::<MutatingWebhookConfiguration>(&object),
                 "NetworkPolicy" => lost::<NetworkPolicy>(&object),
                 "Pod" => lost::<Pod>(&object),
@@ -80,7 +82,9 @@ fn every_object_has_the_fields_of_its_type() {
                 "ServiceAccount" => lost::<ServiceAccount>(&object),
                 "ValidatingWebhookConfiguration" => lost::<ValidatingWebhookConfiguration>(&object),
                 // Of other projects; k8s-openapi has no types of these.
-                "Certificate" | "Issuer" | "PrometheusRule" | "ServiceMonitor" => Vec::new(),
+                "Certificate" | "Issuer" | "PodMonitor" | "PrometheusRule" | "ServiceMonitor" => {
+                    Vec::new()
+                }
                 other => panic!("{values}: a test of kind {other} is missing here"),
             };
             assert_eq!(lost, [""; 0], "{values}: {kind}");
@@ -104,9 +108,8 @@ fn rendering_twice_gives_the_same_bytes() {
     }
 }
 
-/// `scope apiGroup/resource[names]: verbs`, a line a resource.
-fn rights(values: &str) -> Vec<String> {
-    let objects = helm::render(values);
+/// The rights of a component: `scope apiGroup/resource[names]: verbs`, a line a resource.
+fn rights(objects: &[Value], component: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in ["ClusterRole", "Role"] {
         let words = |value: &Value| -> Vec<String> {
@@ -116,7 +119,7 @@ fn rights(values: &str) -> Vec<String> {
                 .map(|word| word.as_str().expect("a word").to_owned())
                 .collect()
         };
-        for rule in helm::only(&objects, kind)["rules"]
+        for rule in helm::part(objects, kind, component)["rules"]
             .as_array()
             .expect("rules")
         {
@@ -137,8 +140,8 @@ fn rights(values: &str) -> Vec<String> {
     lines
 }
 
-/// Every right that natsguard has. A longer list is a decision, not a detail.
-const RIGHTS: [&str; 12] = [
+/// Every right that the webhook has. A longer list is a decision, not a detail.
+const RIGHTS: [&str; 13] = [
     "ClusterRole /configmaps: get",
     "ClusterRole /persistentvolumeclaims: get",
     "ClusterRole /persistentvolumes: get list",
@@ -151,17 +154,19 @@ const RIGHTS: [&str; 12] = [
     "Role /secrets: create",
     "Role /secrets[natsguard-ca]: get update",
     "Role /events: create",
+    "Role coordination.k8s.io/leases[natsguard-controller]: get",
 ];
 
 #[test]
-fn these_are_all_rights() {
-    assert_eq!(rights("ci/default-values.yaml"), RIGHTS);
+fn these_are_all_rights_of_the_webhook() {
+    let of = |values: &str| rights(&helm::render(values), "webhook");
+    assert_eq!(of("ci/default-values.yaml"), RIGHTS);
     let mut with_secrets: Vec<String> = RIGHTS
         .iter()
         .map(|line| line.replace("natsguard", "guard"))
         .collect();
-    with_secrets.insert(8, "ClusterRole /secrets: get".to_owned());
-    assert_eq!(rights("ci/everything-values.yaml"), with_secrets);
+    with_secrets.insert(7, "ClusterRole /secrets: get".to_owned());
+    assert_eq!(of("ci/everything-values.yaml"), with_secrets);
     // Where somebody else makes the certificate there is nothing to write.
     let reading: Vec<String> = RIGHTS
         .iter()
@@ -173,53 +178,166 @@ fn these_are_all_rights() {
         "ci/openshift-values.yaml",
         "ci/secret-values.yaml",
     ] {
-        assert_eq!(rights(values), reading, "{values}");
+        assert_eq!(of(values), reading, "{values}");
     }
+    assert_eq!(of("ci/admission-only-values.yaml"), RIGHTS[..12]);
+}
+
+/// Every right that the controller has.
+const CONTROLLER: [&str; 16] = [
+    "ClusterRole /persistentvolumeclaims: get",
+    "ClusterRole /persistentvolumes: get list",
+    "ClusterRole storage.k8s.io/storageclasses: get list",
+    "ClusterRole /nodes: list",
+    "ClusterRole apps/statefulsets: get list watch",
+    "ClusterRole apps/daemonsets: list",
+    "ClusterRole apps/deployments: list",
+    "ClusterRole /configmaps: get patch",
+    "ClusterRole /services: get list patch",
+    "ClusterRole /pods: list delete",
+    "ClusterRole events.k8s.io/events: create patch",
+    "ClusterRole openreports.io/reports: get list create patch delete",
+    "ClusterRole wgpolicyk8s.io/policyreports: get list create patch delete",
+    "Role coordination.k8s.io/leases: create",
+    "Role coordination.k8s.io/leases[natsguard-controller]: get update patch",
+    "Role /events: create",
+];
+
+#[test]
+fn these_are_all_rights_of_the_controller() {
+    let of = |values: &str| rights(&helm::render(values), "controller");
+    assert_eq!(of("ci/default-values.yaml"), CONTROLLER);
+    let without = |what: &str| -> Vec<String> {
+        let lines = CONTROLLER.iter().filter(|line| !line.contains(what));
+        lines.map(ToString::to_string).collect()
+    };
+    assert_eq!(of("ci/secret-values.yaml"), without("openreports"));
+    let mut everything: Vec<String> = without("wgpolicyk8s")
+        .iter()
+        .map(|line| line.replace("natsguard", "guard"))
+        .collect();
+    everything.insert(9, "ClusterRole /secrets: get patch".to_owned());
+    assert_eq!(of("ci/everything-values.yaml"), everything);
+    let none = helm::template(&["--set", "controller.reports=none"]).expect("it renders");
+    assert_eq!(
+        rights(&helm::objects(&none), "controller"),
+        without("report")
+    );
 }
 
 /// One list says what natsguard needs; `doctor`, as the chart starts it, asks for the same.
 #[test]
 fn the_chart_grants_what_is_needed_and_no_more() {
     for values in helm::ci() {
-        let granted: Vec<String> = rights(&values)
-            .iter()
-            .flat_map(|line| {
-                let (what, verbs) = line.split_once(": ").expect("verbs");
-                verbs.split(' ').map(move |verb| format!("{what}: {verb}"))
-            })
-            .collect();
-        let [_, pod] = pods(&helm::render(&values));
-        let line = pod.containers[0].args.clone().expect("arguments");
+        let objects = helm::render(&values);
+        let line = arguments(&objects, "Pod", "doctor");
         let line = ["natsguard".to_owned()].into_iter().chain(line);
         let Command::Doctor(doctor) = Args::parse_from(line).command else {
             panic!("{values}: the pod of the test runs no doctor");
         };
-        let service = &doctor.place.service;
-        let wanted: Vec<String> = needed(doctor.uses())
-            .iter()
-            .map(|right| {
-                let (kind, names) = match right.reach {
-                    Reach::Cluster => ("ClusterRole", String::new()),
-                    Reach::Own => ("Role", String::new()),
-                    Reach::Ca => ("Role", format!("[{service}-ca]")),
-                    Reach::Configuration => ("ClusterRole", format!("[{service}]")),
-                };
-                let (group, resource) = (right.group, right.resource);
-                format!("{kind} {group}/{resource}{names}: {}", right.verb)
-            })
-            .collect();
-        let set = |lines: &[String]| lines.iter().cloned().collect::<BTreeSet<_>>();
-        assert_eq!(set(&granted), set(&wanted), "{values}");
-        assert_eq!(granted.len(), wanted.len(), "{values}");
+        let service = doctor.place.service.as_str();
+        agree(&objects, "webhook", service, &webhook(doctor.uses()));
+        assert_eq!(doctor.controller.is_some(), helm::has_controller(&objects));
+        let Some(name) = &doctor.controller else {
+            continue;
+        };
+        assert_eq!(
+            helm::part(&objects, "Deployment", "controller")["metadata"]["name"],
+            name.as_str()
+        );
+        let line = arguments(&objects, "Deployment", "controller");
+        let writes = |kind: &str| {
+            let is_said = |word: &str| line.contains(&format!("--reports={word}"));
+            is_said(kind) || is_said("auto")
+        };
+        let tasks = Tasks {
+            openreports: writes("openreports"),
+            policyreports: writes("policyreports"),
+            ..doctor.tasks()
+        };
+        agree(&objects, "controller", service, &controller(tasks));
     }
 }
 
-fn pods(objects: &[Value]) -> [PodSpec; 2] {
-    let typed = |value: &Value| serde_json::from_value(value.clone()).expect("a pod");
-    [
-        typed(&helm::only(objects, "Deployment")["spec"]["template"]["spec"]),
-        typed(&helm::only(objects, "Pod")["spec"]),
-    ]
+/// What a component is granted and what it needs are the same, and each is granted once.
+fn agree(objects: &[Value], component: &str, service: &str, needed: &[Right]) {
+    let granted: Vec<String> = rights(objects, component)
+        .iter()
+        .flat_map(|line| {
+            let (what, verbs) = line.split_once(": ").expect("verbs");
+            verbs.split(' ').map(move |verb| format!("{what}: {verb}"))
+        })
+        .collect();
+    let wanted: Vec<String> = needed
+        .iter()
+        .map(|right| {
+            let (kind, names) = match right.reach {
+                Reach::Cluster => ("ClusterRole", String::new()),
+                Reach::Own => ("Role", String::new()),
+                Reach::Ca => ("Role", format!("[{service}-ca]")),
+                Reach::Configuration => ("ClusterRole", format!("[{service}]")),
+                Reach::Lease => ("Role", format!("[{service}-controller]")),
+            };
+            let (group, resource) = (right.group, right.resource);
+            format!("{kind} {group}/{resource}{names}: {}", right.verb)
+        })
+        .collect();
+    let set = |lines: &[String]| lines.iter().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(set(&granted), set(&wanted), "{component}");
+    assert_eq!(granted.len(), wanted.len(), "{component}");
+}
+
+/// Each binding gives a component's role to its own account, and no account has another's.
+#[test]
+fn each_component_has_its_own_account() {
+    for values in helm::ci() {
+        let objects = helm::render(&values);
+        let mut components = vec!["webhook"];
+        components.extend(helm::has_controller(&objects).then_some("controller"));
+        for component in components {
+            let account = &helm::part(&objects, "ServiceAccount", component)["metadata"]["name"];
+            let pod = &helm::part(&objects, "Deployment", component)["spec"]["template"]["spec"];
+            assert_eq!(&pod["serviceAccountName"], account);
+            for kind in ["ClusterRole", "Role"] {
+                let role = &helm::part(&objects, kind, component)["metadata"]["name"];
+                let binding = helm::part(&objects, &format!("{kind}Binding"), component);
+                assert_eq!(&binding["roleRef"]["name"], role);
+                assert_eq!(binding["roleRef"]["kind"], kind);
+                assert_eq!(
+                    binding["subjects"],
+                    json!([{"kind": "ServiceAccount", "name": account, "namespace": helm::NAMESPACE}])
+                );
+            }
+        }
+    }
+}
+
+/// The pods of a kind and component.
+fn pod(objects: &[Value], kind: &str, component: &str) -> PodSpec {
+    let spec = &helm::part(objects, kind, component)["spec"];
+    let pod = if kind == "Pod" {
+        spec
+    } else {
+        &spec["template"]["spec"]
+    };
+    serde_json::from_value(pod.clone()).expect("a pod")
+}
+
+/// All pods that are rendered.
+fn pods(objects: &[Value]) -> Vec<PodSpec> {
+    let mut pods = vec![
+        pod(objects, "Deployment", "webhook"),
+        pod(objects, "Pod", "doctor"),
+    ];
+    pods.extend(helm::has_controller(objects).then(|| pod(objects, "Deployment", "controller")));
+    pods
+}
+
+/// The arguments of a pod's one container.
+fn arguments(objects: &[Value], kind: &str, component: &str) -> Vec<String> {
+    let [container] = <[_; 1]>::try_from(pod(objects, kind, component).containers)
+        .unwrap_or_else(|several| panic!("{} containers", several.len()));
+    container.args.expect("arguments")
 }
 
 /// Pod Security `restricted`, and OpenShift's restricted-v2, which refuses a fixed user.
@@ -243,7 +361,11 @@ fn pods_can_do_nothing() {
                 pod.init_containers.is_none() && pod.host_pid.is_none() && pod.host_ipc.is_none()
             );
             let is_everything = values == "ci/everything-values.yaml";
-            assert!(pod.host_network.is_none() || is_everything, "{values}");
+            let is_webhook = pod.containers[0].name == "natsguard";
+            assert!(
+                pod.host_network.is_none() || is_everything && is_webhook,
+                "{values}"
+            );
             for volume in pod.volumes.unwrap_or_default() {
                 assert!(volume.host_path.is_none(), "{values}");
             }
@@ -272,7 +394,7 @@ fn pods_can_do_nothing() {
 #[test]
 fn a_rollout_and_a_drain_leave_somebody_to_answer() {
     let objects = helm::render("ci/default-values.yaml");
-    let spec = &helm::only(&objects, "Deployment")["spec"];
+    let spec = &helm::part(&objects, "Deployment", "webhook")["spec"];
     assert_eq!(spec["replicas"], 3);
     assert_eq!(spec["minReadySeconds"], 5);
     assert_eq!(
@@ -282,7 +404,25 @@ fn a_rollout_and_a_drain_leave_somebody_to_answer() {
     let pod = &spec["template"]["spec"];
     assert_eq!(pod["terminationGracePeriodSeconds"], 120);
     assert_eq!(pod["priorityClassName"], "system-cluster-critical");
-    let keys: Vec<_> = pod["topologySpreadConstraints"]
+    assert_spread(spec);
+    let budget = &helm::only(&objects, "PodDisruptionBudget")["spec"];
+    assert_eq!(budget["minAvailable"], 1);
+    assert_eq!(budget["selector"], spec["selector"]);
+    // A restart is never forced by settings: the process reads them.
+    let annotations = &spec["template"]["metadata"]["annotations"];
+    assert_eq!(annotations, &Value::Null);
+    // One pod can't be kept from being drained.
+    let one = helm::render("ci/warn-only-values.yaml");
+    assert!(
+        one.iter()
+            .all(|object| object["kind"] != "PodDisruptionBudget")
+    );
+}
+
+/// Over nodes and zones, softly, counting the Deployment's own pods.
+fn assert_spread(spec: &Value) {
+    let constraints = &spec["template"]["spec"]["topologySpreadConstraints"];
+    let keys: Vec<_> = constraints
         .as_array()
         .expect("constraints")
         .iter()
@@ -299,26 +439,103 @@ fn a_rollout_and_a_drain_leave_somebody_to_answer() {
             (&json!("topology.kubernetes.io/zone"), &soft)
         ]
     );
-    let budget = &helm::only(&objects, "PodDisruptionBudget")["spec"];
-    assert_eq!(budget["minAvailable"], 1);
-    assert_eq!(budget["selector"], spec["selector"]);
-    // A restart is never forced by settings: the process reads them.
-    let annotations = &spec["template"]["metadata"]["annotations"];
-    assert_eq!(annotations, &Value::Null);
-    // One pod can't be kept from being drained.
-    let one = helm::render("ci/warn-only-values.yaml");
-    assert!(
-        one.iter()
-            .all(|object| object["kind"] != "PodDisruptionBudget")
+}
+
+#[test]
+fn one_controller_works_and_another_waits() {
+    let objects = helm::render("ci/default-values.yaml");
+    let spec = &helm::part(&objects, "Deployment", "controller")["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(spec["strategy"]["type"], "RollingUpdate");
+    let pod = &spec["template"]["spec"];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 15);
+    assert_eq!(pod["priorityClassName"], "system-cluster-critical");
+    assert_eq!(
+        pod["containers"][0]["resources"],
+        json!({"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}})
     );
+    assert_spread(spec);
+    assert_eq!(spec["template"]["metadata"]["annotations"], Value::Null);
+    // A namespace's quota of the priority is enough for a rollout of both.
+    let quota = |values: &str| {
+        helm::only(&helm::render(values), "ResourceQuota")["spec"]["hard"]["pods"].clone()
+    };
+    assert_eq!(quota("ci/everything-values.yaml"), "18");
+    assert_eq!(quota("ci/admission-only-values.yaml"), "8");
+}
+
+/// The Lease is the process's: the release has a namesake, to remove it by.
+#[test]
+fn the_lease_goes_with_the_release_and_is_no_part_of_it() {
+    for values in helm::ci() {
+        let objects = helm::render(&values);
+        let lease = helm::only(&objects, "Lease");
+        let name = if values == "ci/everything-values.yaml" {
+            "guard-controller"
+        } else {
+            "natsguard-controller"
+        };
+        assert_eq!(lease["metadata"]["name"], name);
+        assert_eq!(lease.get("spec"), None);
+        assert_eq!(
+            lease["metadata"]["annotations"],
+            json!({"helm.sh/hook": "post-delete", "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"})
+        );
+        if helm::has_controller(&objects) {
+            let flag = format!("--lease={name}");
+            assert!(arguments(&objects, "Deployment", "controller").contains(&flag));
+        }
+    }
+}
+
+#[test]
+fn the_controller_gets_its_values() {
+    let of = |values: &str| arguments(&helm::render(values), "Deployment", "controller");
+    assert_eq!(
+        of("ci/default-values.yaml"),
+        [
+            "controller",
+            "--metrics-listen=0.0.0.0:8080",
+            "--namespace=$(POD_NAMESPACE)",
+            "--lease=natsguard-controller",
+            "--settings=/etc/natsguard/settings.yaml",
+            "--reports=auto",
+            "--scan-every=10m",
+            "--restart-after=10s",
+            "--writes-per-second=5",
+        ]
+    );
+    assert_eq!(
+        of("ci/everything-values.yaml"),
+        [
+            "controller",
+            "--metrics-listen=[::]:8080",
+            "--namespace=$(POD_NAMESPACE)",
+            "--lease=guard-controller",
+            "--settings=/etc/natsguard/settings.yaml",
+            "--reports=openreports",
+            "--scan-every=1h",
+            "--restart-after=1m",
+            "--writes-per-second=20",
+            "--owned",
+            "--log-level=debug",
+        ]
+    );
+    let off = helm::render("ci/admission-only-values.yaml");
+    let left: Vec<_> = off
+        .iter()
+        .filter(|object| {
+            object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"
+        })
+        .map(|object| &object["kind"])
+        .collect();
+    assert_eq!(left, ["Lease"]);
 }
 
 #[test]
 fn the_command_line_is_the_one_of_the_mode() {
-    let arguments = |values: &str| -> Vec<String> {
-        let [webhook, _] = pods(&helm::render(values));
-        webhook.containers[0].args.clone().expect("arguments")
-    };
+    let arguments =
+        |values: &str| -> Vec<String> { arguments(&helm::render(values), "Deployment", "webhook") };
     let first = [
         "webhook",
         "--listen=0.0.0.0:10250",
@@ -370,48 +587,89 @@ fn the_command_line_is_the_one_of_the_mode() {
             "--log-level=debug"
         ]
     );
-    let [_, doctor] = pods(&helm::render("ci/default-values.yaml"));
-    assert_eq!(
-        doctor.containers[0].args.clone().expect("arguments"),
-        [
-            "doctor",
-            "--port=10250",
-            "--namespace=$(POD_NAMESPACE)",
-            "--service=natsguard",
-            "--webhook-configuration=natsguard",
-            "--tls-mode=self"
-        ]
-    );
+    let doctor = |values: &str| self::arguments(&helm::render(values), "Pod", "doctor");
+    let all = [
+        "doctor",
+        "--port=10250",
+        "--namespace=$(POD_NAMESPACE)",
+        "--service=natsguard",
+        "--webhook-configuration=natsguard",
+        "--tls-mode=self",
+        "--controller=natsguard-controller",
+    ];
+    assert_eq!(doctor("ci/default-values.yaml"), all);
+    assert_eq!(doctor("ci/admission-only-values.yaml"), all[..6]);
 }
 
-/// Every selector finds the pods of the Deployment, and not the one of the test.
+/// Every selector finds the pods of its own component, and no others.
 #[test]
-fn selectors_find_the_pods() {
+fn selectors_find_their_own_pods() {
+    fn set(value: &Value) -> BTreeSet<(String, String)> {
+        let map = value.as_object().expect("a map");
+        map.iter()
+            .map(|(key, value)| (key.clone(), value.to_string()))
+            .collect()
+    }
     for values in helm::ci() {
         let objects = helm::render(&values);
-        let deployment = &helm::only(&objects, "Deployment")["spec"];
-        let set = |value: &Value| -> BTreeSet<(String, String)> {
-            let map = value.as_object().expect("a map");
-            map.iter()
-                .map(|(key, value)| (key.clone(), value.to_string()))
-                .collect()
-        };
-        let labels = set(&deployment["template"]["metadata"]["labels"]);
-        let doctor = set(&helm::only(&objects, "Pod")["metadata"]["labels"]);
-        let mut selectors = vec![
-            set(&deployment["selector"]["matchLabels"]),
-            set(&helm::only(&objects, "Service")["spec"]["selector"]),
-        ];
-        for (kind, field) in [
-            ("NetworkPolicy", "podSelector"),
-            ("PodDisruptionBudget", "selector"),
-        ] {
-            let of_kind = objects.iter().filter(|object| object["kind"] == kind);
-            selectors.extend(of_kind.map(|object| set(&object["spec"][field]["matchLabels"])));
+        let mut pods = vec![(
+            "doctor",
+            set(&helm::part(&objects, "Pod", "doctor")["metadata"]["labels"]),
+        )];
+        let mut components = vec!["webhook"];
+        components.extend(helm::has_controller(&objects).then_some("controller"));
+        for component in &components {
+            let template = &helm::part(&objects, "Deployment", component)["spec"]["template"];
+            pods.push((component, set(&template["metadata"]["labels"])));
         }
-        for selector in selectors {
-            assert!(selector.is_subset(&labels), "{values}: {selector:?}");
-            assert!(!selector.is_subset(&doctor), "{values}: {selector:?}");
+        let mut found = BTreeSet::new();
+        for object in &objects {
+            let spec = &object["spec"];
+            let selector = match object["kind"].as_str().unwrap_or_default() {
+                "Deployment" | "PodDisruptionBudget" | "PodMonitor" | "ServiceMonitor" => {
+                    &spec["selector"]["matchLabels"]
+                }
+                "Service" => &spec["selector"],
+                "NetworkPolicy" => &spec["podSelector"]["matchLabels"],
+                _ => continue,
+            };
+            let component = &object["metadata"]["labels"]["app.kubernetes.io/component"];
+            let selector = set(selector);
+            let picked: Vec<_> = pods
+                .iter()
+                .filter(|(_, labels)| selector.is_subset(labels))
+                .map(|(name, _)| *name)
+                .collect();
+            assert_eq!(json!(picked), json!([component]), "{values}: {object}");
+            found.insert((component.to_string(), object["kind"].to_string()));
         }
+        let has_monitors = ["ci/everything-values.yaml", "ci/admission-only-values.yaml"]
+            .contains(&values.as_str());
+        let mut count = 3 + usize::from(values != "ci/warn-only-values.yaml");
+        count += usize::from(has_monitors);
+        if components.len() == 2 {
+            count += 2 + usize::from(has_monitors);
+        }
+        assert_eq!(found.len(), count, "{values}: {found:?}");
     }
+}
+
+/// In: whoever reads the metrics. Out: the apiserver and DNS.
+#[test]
+fn the_controller_talks_to_the_apiserver_only() {
+    let objects = helm::render("ci/everything-values.yaml");
+    let from = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
+    let spec = &helm::part(&objects, "NetworkPolicy", "controller")["spec"];
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(
+        spec["ingress"],
+        json!([{"ports": [{"protocol": "TCP", "port": "metrics"}], "from": from}])
+    );
+    assert_eq!(
+        spec["egress"],
+        json!([
+            {"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]},
+            {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+        ])
+    );
 }

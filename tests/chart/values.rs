@@ -41,6 +41,18 @@ fn a_typo_is_refused_with_its_place() {
             "- at '/webhook/port': minimum: got 443, want 1,025",
         ),
         (
+            "controller.scanEvery=0s",
+            "- at '/controller/scanEvery': '0s' does not match pattern '^[1-9][0-9]*[smh]$'",
+        ),
+        (
+            "controller.reports=all",
+            "- at '/controller/reports': value must be one of 'auto', 'openreports', 'policyreports', 'none'",
+        ),
+        (
+            "controller.replicas=0",
+            "- at '/controller/replicas': minimum: got 0, want 1",
+        ),
+        (
             "tracing.sampleRatio=2",
             "- at '/tracing/sampleRatio': maximum: got 2, want 1",
         ),
@@ -209,7 +221,11 @@ fn values_schema_and_templates_have_the_same_keys() {
     paths(&values, "", &mut leaves);
     let folder = helm::chart().join("templates");
     let mut templates = String::new();
-    for folder in [folder.clone(), folder.join("tests")] {
+    for folder in [
+        folder.clone(),
+        folder.join("controller"),
+        folder.join("tests"),
+    ] {
         for entry in std::fs::read_dir(folder).expect("templates") {
             let path = entry.expect("an entry").path();
             if path.is_file() {

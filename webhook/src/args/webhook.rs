@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::duration::duration;
 use crate::certificates::bundles::{Configuration, Configurations};
-use crate::rights::Uses;
+use crate::rights::{Tasks, Uses};
 
 /// `natsguard webhook`.
 #[derive(Debug, ClapArgs)]
@@ -281,6 +281,9 @@ pub struct Doctor {
     /// natsguard looks at files in Secrets (`secrets.enabled` of the chart), which takes the right to read them.
     #[arg(long, env = "NATSGUARD_SECRETS")]
     pub secrets: bool,
+    /// The controller's Deployment, whose name its service account and its Lease have, too [default: there is none].
+    #[arg(long, env = "NATSGUARD_CONTROLLER", value_name = "NAME")]
+    pub controller: Option<String>,
     /// Whose rights are looked at [default: the pod's own, or system:serviceaccount:NAMESPACE:SERVICE].
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
@@ -292,6 +295,16 @@ impl Doctor {
         Uses {
             ca: self.tls_mode == TlsMode::Own,
             secrets: self.secrets,
+            controller: self.controller.is_some(),
+        }
+    }
+
+    /// What the controller has to be allowed in any case: which reports it writes is not known here.
+    pub fn tasks(&self) -> Tasks {
+        Tasks {
+            secrets: self.secrets,
+            openreports: false,
+            policyreports: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `natsguard doctor`: walks the way of a review, from the webhook configurations to the answer, and says where it ends.
 
 mod call;
+mod lease;
 mod line;
 mod rights;
 mod trust;
@@ -18,6 +19,7 @@ use crate::args::Doctor;
 use crate::certificates::bundles;
 use crate::certificates::now;
 use crate::output::visible;
+use crate::rights::{controller, webhook as webhook_rights};
 
 /// Something is broken.
 const BROKEN: u8 = 1;
@@ -85,16 +87,27 @@ async fn examine(args: Doctor) -> Result<Vec<Line>, String> {
         .as_deref()
         .or((!inside).then_some(account.as_str()));
     let configurations = args.place.configurations();
-    let subject = rights::Subject {
+    let mut subject = rights::Subject {
         user,
         namespace: &namespace,
         secret: &format!("{service}-ca"),
         configuration: configurations
             .first()
             .map_or("natsguard", |configuration| configuration.name.as_str()),
-        uses: args.uses(),
+        lease: args.controller.as_deref().unwrap_or_default(),
+        rights: webhook_rights(args.uses()),
     };
     lines.push(rights::look(&client, &subject).await);
+    if let Some(lease) = args.controller.as_deref() {
+        // A pod may ask about itself only.
+        let account = format!("system:serviceaccount:{namespace}:{lease}");
+        if !inside {
+            subject.user = Some(&account);
+            subject.rights = controller(args.tasks());
+            lines.push(rights::look(&client, &subject).await);
+        }
+        lines.push(lease::look(&client, &namespace, lease).await);
+    }
 
     let place = Target {
         client,

@@ -8,7 +8,7 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
 use super::line::{Line, told};
-use crate::rights::{FACTS, Reach, Right, Uses, needed};
+use crate::rights::{FACTS, Reach, Right};
 
 /// Whose rights are looked at, and what they are about.
 pub(super) struct Subject<'a> {
@@ -17,14 +17,15 @@ pub(super) struct Subject<'a> {
     pub(super) namespace: &'a str,
     pub(super) secret: &'a str,
     pub(super) configuration: &'a str,
-    pub(super) uses: Uses,
+    pub(super) lease: &'a str,
+    pub(super) rights: Vec<Right>,
 }
 
 pub(super) async fn look(client: &Client, subject: &Subject<'_>) -> Line {
     const WHAT: &str = "rights";
-    let rights = needed(subject.uses);
+    let rights = &subject.rights;
     let mut missing = Vec::new();
-    for right in &rights {
+    for right in rights {
         match allowed(client, subject, right).await {
             Ok(true) => {}
             Ok(false) => missing.push(right),
@@ -65,6 +66,7 @@ async fn allowed(client: &Client, subject: &Subject<'_>, right: &Right) -> Resul
         Reach::Own => (Some(subject.namespace), None),
         Reach::Ca => (Some(subject.namespace), Some(subject.secret)),
         Reach::Configuration => (None, Some(subject.configuration)),
+        Reach::Lease => (Some(subject.namespace), Some(subject.lease)),
     };
     let attributes = ResourceAttributes {
         group: Some(right.group.to_owned()),
@@ -126,6 +128,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
+    use crate::rights::{Tasks, Uses, controller, webhook};
 
     /// An apiserver that allows everything but one resource.
     fn all_but(resource: &'static str) -> Client {
@@ -143,15 +146,21 @@ mod tests {
     const SELF: Uses = Uses {
         ca: true,
         secrets: false,
+        controller: false,
     };
 
     async fn looked(resource: &'static str, user: Option<&str>, uses: Uses) -> String {
+        asked(resource, user, webhook(uses)).await
+    }
+
+    async fn asked(resource: &'static str, user: Option<&str>, rights: Vec<Right>) -> String {
         let subject = Subject {
             user,
             namespace: "natsguard",
             secret: "natsguard-ca",
             configuration: "natsguard",
-            uses,
+            lease: "natsguard-controller",
+            rights,
         };
         look(&all_but(resource), &subject).await.to_string()
     }
@@ -184,7 +193,11 @@ mod tests {
 
     #[tokio::test]
     async fn secrets_are_asked_for_where_they_are_used() {
-        let files = |secrets| Uses { ca: false, secrets };
+        let files = |secrets| Uses {
+            ca: false,
+            secrets,
+            controller: false,
+        };
         assert_eq!(
             looked("secrets", None, files(false)).await,
             "ok        rights         this service account has all 14"
@@ -203,6 +216,35 @@ mod tests {
             looked("events", None, SELF).await,
             "BROKEN    rights         this service account may not create events: settings that can't be used are said \
              in the log only; restore the chart's ClusterRole, Role and bindings"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_controller_has_rights_of_its_own() {
+        let lease = Uses {
+            controller: true,
+            ..SELF
+        };
+        assert_eq!(
+            looked("leases", None, lease).await,
+            "BROKEN    rights         this service account may not get leases.coordination.k8s.io: doctor can't tell \
+             whether the controller works; restore the chart's ClusterRole, Role and bindings"
+        );
+        let user = Some("system:serviceaccount:natsguard:natsguard-controller");
+        let tasks = Tasks {
+            secrets: false,
+            openreports: false,
+            policyreports: false,
+        };
+        assert_eq!(
+            asked("none", user, controller(tasks)).await,
+            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 26"
+        );
+        assert_eq!(
+            asked("pods", user, controller(tasks)).await,
+            "BROKEN    rights         system:serviceaccount:natsguard:natsguard-controller may not list pods, delete \
+             pods: pods that started with a wrong file are not restarted; restore the chart's ClusterRole, Role and \
+             bindings"
         );
     }
 
