@@ -1,1 +1,4 @@
-//! The controller: what admission can't see, because nobody writes it.
+//! The controller: looks after the NATS workloads that run.
+
+pub mod repair;
+pub mod scan;
