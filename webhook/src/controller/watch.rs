@@ -31,6 +31,9 @@ const PAGE: u32 = 250;
 /// The first and the longest wait after an error. An apiserver that restarts is missed for no more than seconds.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(8)];
 
+/// The wait after a missing right, which nobody mends within seconds.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// An error after so long without one is the first again.
 const CALM: Duration = Duration::from_mins(1);
 
@@ -282,6 +285,9 @@ impl Watching {
         if self.failed.is_none_or(|failed| now - failed > CALM) {
             self.pause = PAUSES[0];
         }
+        if is(error, 403) {
+            self.pause = REFUSED;
+        }
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSES[1]);
         self.failed = Some(Instant::now());
@@ -290,13 +296,18 @@ impl Watching {
 
 /// 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
 fn is_stale(error: &watcher::Error) -> bool {
+    is(error, 410)
+}
+
+fn is(error: &watcher::Error, code: u16) -> bool {
     let status = match error {
         watcher::Error::WatchError(status) => status,
-        watcher::Error::WatchStartFailed(Error::Api(status))
+        watcher::Error::InitialListFailed(Error::Api(status))
+        | watcher::Error::WatchStartFailed(Error::Api(status))
         | watcher::Error::WatchFailed(Error::Api(status)) => status,
         _ => return false,
     };
-    status.code == 410
+    status.code == code
 }
 
 /// Kubernetes before 1.32, and others with the feature WatchList off, refuse `sendInitialEvents` as invalid.
