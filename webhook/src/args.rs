@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use natsguard_policies::policy::Action;
 use natsguard_policies::rules;
 
-pub use self::controller::Controller;
+pub use self::controller::{Controller, Leader, Repairs, Scans};
 pub use self::scan::Scan;
 pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Tracing, Webhook};
 use crate::output::Format;

@@ -8,6 +8,7 @@ mod explain;
 mod fix;
 mod rules;
 mod scan;
+mod settings;
 mod webhook;
 
 use std::io::{self, Write as _};

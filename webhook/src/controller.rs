@@ -1,1 +1,125 @@
-//! The controller: what admission can't see, because nobody writes it.
+//! The controller: looks after the NATS workloads that run. Of several replicas one works, the others wait.
+
+pub mod leader;
+pub mod metrics;
+mod problem;
+pub mod queue;
+pub mod repair;
+pub mod scan;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use self::leader::Elector;
+use self::metrics::Metrics;
+use self::repair::Repairer;
+use self::scan::Scanner;
+use crate::server::panics::caught;
+
+/// Changes that may wait between the watch and the queue.
+const CHANGES: usize = 64;
+
+/// How long work may take to notice that it is over: it does at its next await.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Everything the controller does, once it leads.
+#[derive(Clone)]
+pub struct Work {
+    /// Watches StatefulSets. An answer to it may take minutes.
+    pub watcher: Client,
+    /// Reviews each that changes.
+    pub repairer: Arc<Repairer>,
+    /// Looks at all of them now and then.
+    pub scanner: Arc<Scanner>,
+    /// Counts what is done.
+    pub metrics: Metrics,
+    /// Counts parts that panicked.
+    pub panics: Counter,
+}
+
+impl Work {
+    /// Begins; it ends with the result.
+    pub fn begin(&self) -> JoinSet<()> {
+        let mut parts = JoinSet::new();
+        let work = self.clone();
+        parts.spawn(lasting(self.panics.clone(), move || work.clone().review()));
+        let scanner = Arc::clone(&self.scanner);
+        parts.spawn(lasting(self.panics.clone(), move || {
+            let scanner = Arc::clone(&scanner);
+            async move { scanner.run().await }
+        }));
+        parts
+    }
+
+    /// Reviews what changes. Dropped whole, so that nothing of it goes on alone.
+    async fn review(self) {
+        let (sender, changes) = mpsc::channel(CHANGES);
+        let watch = watch::run(self.watcher, self.metrics.clone(), sender);
+        let repairer = &self.repairer;
+        let review =
+            |key: watch::Key| async move { repairer.review(&key.namespace, &key.name).await };
+        tokio::join!(watch, queue::run(changes, review, self.metrics.clone()));
+    }
+}
+
+/// Leads whenever it may, and works while it leads, until told to stop. Then it hands over.
+pub async fn run(
+    mut elector: Elector,
+    metrics: &Metrics,
+    begin: impl Fn() -> JoinSet<()>,
+    stop: impl Future<Output = ()>,
+) {
+    let mut stop = pin!(stop);
+    loop {
+        let term = tokio::select! {
+            term = elector.win() => term,
+            () = &mut stop => break,
+        };
+        tracing::info!(identity = elector.identity(), "leading");
+        metrics.leads(true);
+        let mut parts = begin();
+        let stopped = tokio::select! {
+            () = elector.hold(term) => false,
+            () = &mut stop => true,
+        };
+        // Nobody else may begin while something of this still goes on.
+        let ended = timeout(STOP, parts.shutdown()).await;
+        metrics.leads(false);
+        if ended.is_err() {
+            tracing::error!("work goes on though it was told to stop; please report this");
+        }
+        if stopped {
+            break;
+        }
+        tracing::warn!(
+            identity = elector.identity(),
+            "no longer leading; waiting for the Lease"
+        );
+    }
+    elector.release().await;
+}
+
+/// Begins a part again whenever it ends or panics.
+async fn lasting<F, R>(panics: Counter, part: F)
+where
+    F: Fn() -> R,
+    R: Future<Output = ()>,
+{
+    loop {
+        if caught(part()).await.is_none() {
+            panics.inc();
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -7,7 +7,7 @@ pub mod lifecycle;
 pub mod limits;
 mod paced;
 pub mod panics;
-mod probes;
+pub mod probes;
 mod refusal;
 mod reviews;
 pub mod signals;
@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use self::connection::Port;
 use self::lifecycle::Lifecycle;
 use self::limits::Limits;
+use self::probes::Probes;
 pub use self::reviews::Reviewer;
 use self::reviews::Reviews;
 use self::table::Table;
@@ -34,7 +35,7 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Clone)]
 pub struct Server {
     reviews: Port,
-    probes: Port,
+    probes: Probes,
 }
 
 impl Server {
@@ -46,29 +47,27 @@ impl Server {
         lifecycle: Arc<Lifecycle>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let plain = Arc::new(limits.plain());
+        let process = metrics.process.clone();
+        let scraped = Arc::clone(&metrics);
+        let probes = Probes::new(
+            &limits,
+            Arc::clone(&lifecycle),
+            process.clone(),
+            Arc::new(move || scraped.text()),
+        );
         let limits = Arc::new(limits);
-        let reviews = Reviews::new(reviewer, Arc::clone(&limits), Arc::clone(&metrics));
-        let probes = probes::router(Arc::clone(&lifecycle), Arc::clone(&metrics));
+        let reviews = Reviews::new(reviewer, Arc::clone(&limits), metrics);
         Self {
             reviews: Port {
                 name: "webhook",
                 tls: Some(tls),
                 router: reviews.router(),
                 limits,
-                lifecycle: Arc::clone(&lifecycle),
-                metrics: Arc::clone(&metrics),
-                table: Table::new(),
-            },
-            probes: Port {
-                name: "metrics",
-                tls: None,
-                router: probes,
-                limits: plain,
                 lifecycle,
-                metrics,
+                process,
                 table: Table::new(),
             },
+            probes,
         }
     }
 
@@ -98,6 +97,6 @@ impl Server {
 
     /// Serves probes and metrics without TLS until dropped.
     pub async fn serve_probes(&self, listener: TcpListener) {
-        self.probes.accept(&listener).await;
+        self.probes.serve(&listener).await;
     }
 }

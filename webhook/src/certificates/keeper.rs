@@ -122,7 +122,7 @@ impl Keeper {
         loop {
             // Without this loop the certificate would end unnoticed, so nothing ends the loop.
             if caught(self.round()).await.is_none() {
-                self.metrics.panics.inc();
+                self.metrics.process.panics.inc();
             }
             sleep(self.charge.poll).await;
         }

@@ -1,10 +1,173 @@
 //! `natsguard controller`: wires the parts of the controller together and lives until it is told to end.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
+use std::sync::Arc;
 
-use super::UNUSABLE;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::webhook::{CUT_SHORT, bind, config, connect};
+use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::args::Controller;
+use crate::controller::leader::Elector;
+use crate::controller::metrics::Metrics;
+use crate::controller::repair::{Options as RepairOptions, Repairer};
+use crate::controller::scan::{Options as ScanOptions, Scanner};
+use crate::controller::{self, Work};
+use crate::facts::Cluster;
+use crate::facts::cluster::Kube;
+use crate::server::lifecycle::Lifecycle;
+use crate::server::limits::Limits;
+use crate::server::panics;
+use crate::server::probes::Probes;
+use crate::server::signals::Signals;
+use crate::settings::Watch;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Process;
 
-pub(super) fn run(_: Controller) -> io::Result<u8> {
-    Ok(UNUSABLE)
+pub(super) fn run(args: Controller) -> io::Result<u8> {
+    // Two workers: while one evaluates, the other keeps the Lease.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()?;
+    let status = runtime.block_on(async {
+        log::install(args.log_level, None);
+        panics::log_places();
+        match Parts::prepare(args).await {
+            Ok(parts) => parts.live().await,
+            Err(problem) => {
+                complain(&problem);
+                UNUSABLE
+            }
+        }
+    });
+    runtime.shutdown_background();
+    Ok(status)
+}
+
+/// All parts, ready to run.
+struct Parts {
+    elector: Elector,
+    work: Work,
+    lifecycle: Arc<Lifecycle>,
+    probes: Probes,
+    listener: TcpListener,
+    signals: Signals,
+}
+
+impl Parts {
+    async fn prepare(args: Controller) -> Result<Self, String> {
+        let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
+        // Another crate may have been first, with the same provider.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let watch = Watch::open(args.settings)?;
+        let mut config = config().await?;
+        // An idle connection is no answer that is late.
+        config.reset_reader_on_write = true;
+        let client = connect(config.clone())?;
+        config.read_timeout = None;
+        let watcher = connect(config)?;
+        let listener = bind(args.metrics_listen, "--metrics-listen").await?;
+
+        let mut registry = Registry::with_prefix("natsguard");
+        let process = Process::register(&mut registry);
+        let metrics = Metrics::register(&mut registry);
+        let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(client.clone()));
+        let repairer = Repairer::new(
+            client.clone(),
+            Arc::clone(&cluster),
+            watch.current(),
+            RepairOptions {
+                owned: args.repairs.owned,
+                writes_per_second: args.repairs.writes_per_second,
+                restart_after: args.repairs.restart_after,
+            },
+            &mut registry,
+        );
+        let scanner = Scanner::new(
+            client.clone(),
+            cluster,
+            watch.current(),
+            ScanOptions {
+                every: args.scans.scan_every,
+                reports: args.scans.reports,
+            },
+            &mut registry,
+        );
+        let namespace = args
+            .leader
+            .namespace
+            .unwrap_or_else(|| client.default_namespace().to_owned());
+        let elector = Elector::new(client.clone(), &namespace, &args.leader.lease, identity());
+        let lifecycle = Arc::new(Lifecycle::new(&[]));
+        let scraped = process.clone();
+        let probes = Probes::new(
+            &Limits::default(),
+            Arc::clone(&lifecycle),
+            process.clone(),
+            Arc::new(move || scraped.text(&registry)),
+        );
+        let work = Work {
+            watcher,
+            repairer: Arc::new(repairer),
+            scanner: Arc::new(scanner),
+            metrics,
+            panics: process.panics.clone(),
+        };
+        tokio::spawn(settings::follow(watch, Some(client), process));
+        Ok(Self {
+            elector,
+            work,
+            lifecycle,
+            probes,
+            listener,
+            signals,
+        })
+    }
+
+    /// Works until told to end, and then as long as it takes to hand over.
+    async fn live(self) -> u8 {
+        let Self {
+            elector,
+            work,
+            lifecycle,
+            probes,
+            listener,
+            mut signals,
+        } = self;
+        tokio::spawn(async move { probes.serve(&listener).await });
+        let works = controller::run(
+            elector,
+            &work.metrics,
+            || work.begin(),
+            lifecycle.draining(),
+        );
+        let told = async {
+            signals.next().await;
+            tracing::info!("told to end; handing over");
+            lifecycle.drain();
+            signals.next().await;
+            tracing::warn!("told again; ending at once");
+        };
+        tokio::select! {
+            () = works => SUCCESS,
+            () = told => CUT_SHORT,
+        }
+    }
+}
+
+/// The pod, whose one container runs this once at a time; elsewhere something that no other process has.
+fn identity() -> String {
+    std::env::var("POD_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let random = RandomState::new().build_hasher().finish();
+            format!("{}_{random:016x}", host.trim())
+        })
 }

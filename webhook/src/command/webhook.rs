@@ -1,7 +1,5 @@
 //! `natsguard webhook`: wires the parts of the admission server together and lives until it is told to end.
 
-mod settings;
-
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +8,7 @@ use std::time::Duration;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 
-use super::{SUCCESS, UNUSABLE, complain};
+use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::admission::Admission;
 use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Tracing, Webhook};
 use crate::certificates::authority::Times;
@@ -31,7 +29,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
 /// Told twice to end.
-const CUT_SHORT: u8 = 1;
+pub(super) const CUT_SHORT: u8 = 1;
 
 /// The 90 s after which the apiserver drops idle connections, and some more.
 const SAFE_IDLE: Duration = Duration::from_mins(2);
@@ -118,7 +116,7 @@ impl Parts {
             None => Arc::new(Nowhere),
         };
         let admission = Admission::new(watch.current(), cluster);
-        tokio::spawn(settings::follow(watch, client, Arc::clone(&metrics)));
+        tokio::spawn(settings::follow(watch, client, metrics.process.clone()));
         let probes = bind(args.metrics_listen, "--metrics-listen").await?;
         Ok(Self {
             server: Server::new(
@@ -190,6 +188,11 @@ fn traces(args: &Tracing, metrics: &Arc<Metrics>) -> Result<Option<Traces>, Stri
 
 /// The connection to the apiserver: that of the pod, else of the kubeconfig.
 pub(super) async fn client() -> Result<Client, String> {
+    connect(config().await?)
+}
+
+/// How to reach the apiserver: as the pod does, else as the kubeconfig says.
+pub(super) async fn config() -> Result<Config, String> {
     let mut config = Config::infer().await.map_err(|error| {
         format!("found neither a pod's service account nor a kubeconfig: {error}")
     })?;
@@ -197,6 +200,10 @@ pub(super) async fn client() -> Result<Client, String> {
     config.read_timeout = Some(PATIENCE);
     // An apiserver that has enough to do is not asked again inside a review; what has to succeed tries again by itself.
     config.default_retry = false;
+    Ok(config)
+}
+
+pub(super) fn connect(config: Config) -> Result<Client, String> {
     Client::try_from(config).map_err(|error| format!("can't use the kubeconfig: {error}"))
 }
 
@@ -293,7 +300,7 @@ fn limits(bounds: &Bounds) -> Limits {
 }
 
 /// `[::]` stands for every address. Where the kernel knows no IPv6, that is every IPv4 address.
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     let bound = match TcpListener::bind(address).await {
         Err(_) if address.is_ipv6() && address.ip().is_unspecified() => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await

@@ -24,7 +24,7 @@ use super::panics::caught;
 use super::refusal::Refusal;
 use super::table::{Phase, Place, Table};
 use super::tls::Tls;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::Process;
 
 /// Everything a connection needs.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub(super) struct Port {
     pub(super) router: Router,
     pub(super) limits: Arc<Limits>,
     pub(super) lifecycle: Arc<Lifecycle>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) process: Process,
     pub(super) table: Arc<Table>,
 }
 
@@ -59,11 +59,11 @@ impl Port {
     }
 
     async fn connection(self, stream: TcpStream, place: Arc<Place>) {
-        let _open = self.metrics.connection(self.name);
+        let _open = self.process.connection(self.name);
         let _ = stream.set_nodelay(true);
         tokio::select! {
             cut = place.overdue(&self.limits) => {
-                self.metrics.cut(self.name, cut.label());
+                self.process.cut(self.name, cut.label());
                 tracing::debug!(port = self.name, reason = cut.label(), "cut a connection");
             }
             () = self.serve(stream, &place) => {}
@@ -78,7 +78,7 @@ impl Port {
         match TlsAcceptor::from(tls.config()).accept(stream).await {
             Ok(stream) => self.requests(stream, place).await,
             Err(error) => {
-                self.metrics.handshake_failures.inc();
+                self.process.handshake_failures.inc();
                 tracing::debug!(%error, "a TLS handshake failed");
             }
         }
@@ -96,7 +96,7 @@ impl Port {
                 let mut response = match caught(answer).await {
                     Some(Ok(response)) => response,
                     None => {
-                        self.metrics.panics.inc();
+                        self.process.panics.inc();
                         (&Refusal::Panicked).into_response()
                     }
                 };

@@ -2,19 +2,19 @@
 //!
 //! Labels take few values: what a caller writes (kinds, operations) counts as `other` unless it is known.
 
+mod process;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::process;
+pub use self::process::Process;
 use crate::admission::{Record, Step};
 
 /// From a tenth of a millisecond, where a review without a repair ends, to the longest timeout that is usual.
@@ -77,17 +77,6 @@ struct ResultLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PortLabels {
-    port: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CutLabels {
-    port: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CertificateLabels {
     certificate: &'static str,
 }
@@ -97,10 +86,12 @@ struct ConfigurationLabels {
     configuration: String,
 }
 
-/// All metrics of the process.
+/// All metrics of the webhook.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// What every process of natsguard tells.
+    pub process: Process,
     reviews: Family<ReviewLabels, Counter>,
     findings: Family<FindingLabels, Counter>,
     duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
@@ -108,23 +99,12 @@ pub struct Metrics {
     in_flight: Gauge,
     shed: Family<ReasonLabels, Counter>,
     refused: Family<ReasonLabels, Counter>,
-    connections: Family<PortLabels, Gauge>,
-    cut: Family<CutLabels, Counter>,
-    /// TLS handshakes that failed.
-    pub handshake_failures: Counter,
-    /// Panics in handlers.
-    pub panics: Counter,
     expiry: Family<CertificateLabels, Gauge>,
     rotations: Family<CertificateLabels, Counter>,
     certificate_errors: Counter,
     bundle: Family<ConfigurationLabels, Gauge>,
     bundle_writes: Family<ConfigurationLabels, Counter>,
-    settings_generation: Gauge,
-    /// Settings that were refused, the old ones staying.
-    pub settings_refused: Counter,
     spans: Family<ResultLabels, Counter>,
-    resident: Gauge,
-    files: Gauge,
 }
 
 /// Something that counts as long as it is there.
@@ -147,8 +127,10 @@ impl Drop for Counted {
 impl Metrics {
     /// All at zero.
     pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("natsguard");
         let mut metrics = Self {
-            registry: Registry::with_prefix("natsguard"),
+            process: Process::register(&mut registry),
+            registry,
             reviews: Family::default(),
             findings: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(SECONDS)),
@@ -156,20 +138,12 @@ impl Metrics {
             in_flight: Gauge::default(),
             shed: Family::default(),
             refused: Family::default(),
-            connections: Family::default(),
-            cut: Family::default(),
-            handshake_failures: Counter::default(),
-            panics: Counter::default(),
             expiry: Family::default(),
             rotations: Family::default(),
             certificate_errors: Counter::default(),
             bundle: Family::default(),
             bundle_writes: Family::default(),
-            settings_generation: Gauge::default(),
-            settings_refused: Counter::default(),
             spans: Family::default(),
-            resident: Gauge::default(),
-            files: Gauge::default(),
         };
         metrics.register();
         Arc::new(metrics)
@@ -214,22 +188,6 @@ impl Metrics {
             "Requests that are no review or didn't keep within time and size",
             self.refused.clone(),
         );
-        registry.register("connections", "Open connections", self.connections.clone());
-        registry.register(
-            "connections_cut",
-            "Connections closed by the server outside of a request's end",
-            self.cut.clone(),
-        );
-        registry.register(
-            "tls_handshake_failures",
-            "TLS handshakes that failed",
-            self.handshake_failures.clone(),
-        );
-        registry.register(
-            "panics",
-            "Panics in handlers; each is a fault of natsguard",
-            self.panics.clone(),
-        );
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When a certificate expires, in seconds since 1970",
@@ -256,28 +214,10 @@ impl Metrics {
             self.bundle_writes.clone(),
         );
         registry.register(
-            "settings_generation",
-            "How often the settings were replaced since the start",
-            self.settings_generation.clone(),
-        );
-        registry.register(
-            "settings_refused",
-            "Settings that can't be used, the old ones staying",
-            self.settings_refused.clone(),
-        );
-        registry.register(
             "trace_spans",
             "Spans sent to the collector, dropped because too many waited, or failed to be sent",
             self.spans.clone(),
         );
-        registry.register(
-            "resident_memory_bytes",
-            "Memory in use",
-            self.resident.clone(),
-        );
-        registry.register("open_files", "Open files", self.files.clone());
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What runs", build);
     }
 
     /// Counts a review.
@@ -318,16 +258,6 @@ impl Metrics {
         Counted::new(self.in_flight.clone())
     }
 
-    /// Counts a connection as long as the result lives.
-    pub fn connection(&self, port: &'static str) -> Counted {
-        Counted::new(self.connections.get_or_create(&PortLabels { port }).clone())
-    }
-
-    /// Counts a connection that the server closed.
-    pub fn cut(&self, port: &'static str, reason: &'static str) {
-        self.cut.get_or_create(&CutLabels { port, reason }).inc();
-    }
-
     /// Counts a review that was turned away for the moment.
     pub fn shed(&self, reason: &'static str) {
         self.shed.get_or_create(&ReasonLabels { reason }).inc();
@@ -366,12 +296,6 @@ impl Metrics {
             .inc();
     }
 
-    /// Notes how often the settings were replaced.
-    pub fn settings_replaced(&self, generation: u64) {
-        self.settings_generation
-            .set(i64::try_from(generation).unwrap_or(i64::MAX));
-    }
-
     /// Counts spans: `sent`, `dropped` or `failed`.
     pub fn spans(&self, result: &'static str, count: usize) {
         self.spans
@@ -381,16 +305,7 @@ impl Metrics {
 
     /// All metrics, as OpenMetrics text.
     pub fn text(&self) -> String {
-        if let Some(bytes) = process::resident_bytes() {
-            self.resident.set(bytes);
-        }
-        if let Some(files) = process::open_files() {
-            self.files.set(files);
-        }
-        let mut text = String::new();
-        // Writing to a string can't fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+        self.process.text(&self.registry)
     }
 }
 
@@ -480,16 +395,5 @@ mod tests {
         assert!(metrics.text().contains("natsguard_reviews_in_flight 1\n"));
         drop(review);
         assert!(metrics.text().contains("natsguard_reviews_in_flight 0\n"));
-    }
-
-    #[test]
-    fn memory_is_measured() {
-        let metrics = Metrics::new();
-        let text = metrics.text();
-        let bytes = text
-            .lines()
-            .find_map(|line| line.strip_prefix("natsguard_resident_memory_bytes "))
-            .and_then(|bytes| bytes.parse::<u64>().ok());
-        assert!(bytes > Some(1 << 20), "{bytes:?}");
     }
 }

@@ -1,7 +1,5 @@
 //! Follows the settings file, and says what became of each edit: in the log, in metrics, and as an Event where people look.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event as KubeEvent, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -9,10 +7,10 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
 use crate::settings::{Event, Watch};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::Process;
 
 /// Looks until dropped.
-pub(super) async fn follow(mut watch: Watch, client: Option<Client>, metrics: Arc<Metrics>) {
+pub(super) async fn follow(mut watch: Watch, client: Option<Client>, metrics: Process) {
     loop {
         match watch.next().await {
             Event::Replaced { generation } => {
