@@ -1,0 +1,1 @@
+//! Reviews, from the StatefulSet to what an apiserver keeps.
