@@ -128,7 +128,7 @@ pub struct Repairer {
     unseen: Waits<(String, String)>,
     notes: Notes,
     counts: Counts,
-    clock: fn() -> Timestamp,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// The soonest time to look again.
@@ -162,7 +162,7 @@ impl Repairer {
             unseen: Waits::default(),
             notes: Notes::new(client, env::var("POD_NAME").ok()),
             counts: Counts::new(registry),
-            clock: Timestamp::now,
+            clock: Box::new(Timestamp::now),
         }
     }
 
@@ -423,9 +423,9 @@ impl Repairer {
             workload = name(set),
             "restarted a pod that started before its configuration was repaired"
         );
-        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let note = words::restarted(pod_name);
-        self.notes.say(note, set, None, uid).await;
+        let pod = serde_json::to_value(pod).ok();
+        self.notes.say(note, set, pod.as_ref(), "").await;
         Ok(())
     }
 

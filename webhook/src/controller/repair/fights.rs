@@ -70,7 +70,7 @@ impl Fights {
     /// Notes a repair.
     pub(super) fn repaired(&self, target: &Target, now: Instant) {
         let mut records = self.lock();
-        records.retain(|_, record| !record.is_over(now));
+        records.retain(|known, record| known == target || !record.is_over(now));
         if records.len() >= MOST && !records.contains_key(target) {
             let last = |record: &Record| record.repairs.last().copied();
             let oldest = records.iter().min_by_key(|(_, record)| last(record));
@@ -106,9 +106,10 @@ impl Fights {
 }
 
 impl Record {
-    /// Whether nothing of it matters any more. What a fight has left is needed until a try was made.
+    /// Whether nothing of it matters any more. One without repairs has still to be tried after a fight.
     fn is_over(&self, now: Instant) -> bool {
-        self.until.is_none() && self.repairs.iter().all(|at| now - *at >= WINDOW)
+        let last = self.repairs.last();
+        self.until.is_none() && last.is_some_and(|at| now - *at >= WINDOW)
     }
 }
 
