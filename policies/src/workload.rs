@@ -479,6 +479,16 @@ pub fn may_run_server(pod: &Value) -> bool {
     })
 }
 
+/// Whether a container of a pod's `spec` tells the server when its file changes.
+pub fn has_reloader(pod: &Value) -> bool {
+    let containers = ["containers", "initContainers"].map(|field| json::items(pod, &[field]));
+    containers.into_iter().flatten().any(|container| {
+        let command = CommandLine::read(container, "", |name| name.contains("reloader"));
+        let program = command.program.unwrap_or_default();
+        program.contains("reloader") || image_name(container).contains("reloader")
+    })
+}
+
 /// The last segment of the image's name, without tag and digest.
 fn image_name(container: &Value) -> &str {
     let image = json::text(container, &["image"]).unwrap_or_default();
@@ -709,6 +719,18 @@ mod tests {
         ] {
             assert!(run("registry/custom:1", file), "{file}");
         }
+    }
+
+    #[test]
+    fn a_reloader_is_known_by_its_image_or_its_program() {
+        let has = |field: &str, container: Value| has_reloader(&json!({field: [container]}));
+        let image = "natsio/nats-server-config-reloader:0.16.1";
+        assert!(has("containers", json!({"image": image})));
+        assert!(has("initContainers", json!({"image": image})));
+        let command = ["nats-server-config-reloader", "-c", "/a"];
+        assert!(has("containers", json!({"image": "x", "command": command})));
+        assert!(!has("containers", json!({"image": "nats:2.14.5"})));
+        assert!(!has_reloader(&json!({})));
     }
 
     #[test]

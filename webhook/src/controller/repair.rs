@@ -1,57 +1,475 @@
-//! Has admission repair what a workload refers to.
+//! What is done about one StatefulSet: what is wrong around it is touched, so that admission repairs it there.
+//!
+//! The controller writes nothing that a user manages: it sets `natsguard.dev/reviewed`, and the repair is made inside that
+//! request. So what is repaired stays with whoever wrote it, and the next apply meets no conflict.
 
+mod counts;
+mod fights;
+mod notes;
+mod objects;
+mod pace;
+mod plan;
+mod restart;
+mod server;
+mod waits;
+mod words;
+
+use std::env;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use natsguard_policies::settings::Settings;
 use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use crate::facts::Cluster;
+use crate::live;
+use counts::{Counts, Outcome};
+use fights::{Fights, Permit};
+use notes::Notes;
+use objects::{Objects, Written};
+use pace::Pace;
+use plan::{Target, Touch, content, plan};
+use restart::{Restart, is_new, is_running, ready_replicas, restart};
+use server::{Server, mark};
+use waits::Waits;
 
-/// What it may do.
+/// How long to read what a StatefulSet refers to.
+const SEEING: Duration = Duration::from_secs(5);
+
+/// So often a review begins again because somebody else wrote what it read.
+const ATTEMPTS: usize = 4;
+
+/// Whether a repair stays is looked at so soon, and so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// A pod that changed while it was to be restarted is looked at again so soon.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What the platform lets the controller do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Also objects that another controller owns.
+    /// Whether objects that belong to another controller are repaired, too.
     pub owned: bool,
-    /// Writes per second at most.
+    /// So many writes a second are made, in all.
     pub writes_per_second: u32,
-    /// How long pods may stay not ready before they are restarted.
+    /// How long after a repair a pod that started before it may still become ready by itself.
     pub restart_after: Duration,
 }
 
-/// When to look again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// When to look at a StatefulSet again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Not until the workload changes.
+    /// When it changes.
     Wait,
     /// After so long.
     Again(Duration),
 }
 
-/// Why a review failed.
+/// Why a review came to no end. It is to be tried again.
 #[derive(Debug, thiserror::Error)]
-pub enum RepairError {}
+pub enum RepairError {
+    /// The StatefulSet or its pods could not be read.
+    #[error("can't read {what}: {error}")]
+    Read {
+        /// What was read.
+        what: String,
+        /// Why.
+        error: Box<kube::Error>,
+    },
+    /// An object could not be touched.
+    #[error("can't touch {object}: {error}")]
+    Touch {
+        /// Which.
+        object: String,
+        /// Why.
+        error: Box<kube::Error>,
+    },
+    /// A pod could not be deleted.
+    #[error("can't restart Pod {pod}: {error}")]
+    Restart {
+        /// Which.
+        pod: String,
+        /// Why.
+        error: Box<kube::Error>,
+    },
+    /// Others wrote what was read, each time.
+    #[error("others wrote what StatefulSet {set} refers to {ATTEMPTS} times in a row")]
+    Race {
+        /// Namespace and name.
+        set: String,
+    },
+    /// The evaluation panicked. What it said may hold content, so it is not repeated.
+    #[error("the evaluation of StatefulSet {set} broke off")]
+    Broken {
+        /// Namespace and name.
+        set: String,
+    },
+}
 
-/// Reviews workloads.
-pub struct Repairer;
+/// Reviews StatefulSets. What it remembers only keeps it from saying or trying things too often.
+pub struct Repairer {
+    objects: Objects,
+    cluster: Arc<dyn Cluster>,
+    settings: Arc<ArcSwap<Settings>>,
+    options: Options,
+    pace: Pace,
+    fights: Fights,
+    /// After touches that admission did not repair.
+    refused: Waits<Target>,
+    /// After facts that could not be read.
+    unseen: Waits<(String, String)>,
+    notes: Notes,
+    counts: Counts,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// The soonest time to look again.
+#[derive(Debug, Default)]
+struct Soonest(Option<Duration>);
+
+/// What a touch came to.
+enum Touched {
+    Repaired(Value),
+    Later(Duration),
+    Raced,
+}
 
 impl Repairer {
-    /// Nothing is read yet.
+    /// Reads the cluster through `cluster`, and all else through `client`.
     pub fn new(
-        _client: Client,
-        _cluster: Arc<dyn Cluster>,
-        _settings: Arc<ArcSwap<Settings>>,
-        _options: Options,
-        _registry: &mut Registry,
+        client: Client,
+        cluster: Arc<dyn Cluster>,
+        settings: Arc<ArcSwap<Settings>>,
+        options: Options,
+        registry: &mut Registry,
     ) -> Self {
-        Self
+        Self {
+            objects: Objects::new(client.clone()),
+            cluster,
+            settings,
+            pace: Pace::new(options.writes_per_second),
+            options,
+            fights: Fights::default(),
+            refused: Waits::default(),
+            unseen: Waits::default(),
+            notes: Notes::new(client, env::var("POD_NAME").ok()),
+            counts: Counts::new(registry),
+            clock: Box::new(Timestamp::now),
+        }
     }
 
-    /// Reviews one StatefulSet.
-    #[expect(clippy::unused_async, reason = "its place is taken by one that awaits")]
-    pub async fn review(&self, _namespace: &str, _name: &str) -> Result<Next, RepairError> {
-        Ok(Next::Wait)
+    /// Looks at a StatefulSet, and does what is due.
+    pub async fn review(&self, namespace: &str, name: &str) -> Result<Next, RepairError> {
+        let began = Instant::now();
+        for _ in 0..ATTEMPTS {
+            if let Some(next) = self.round(namespace, name, began).await? {
+                return Ok(next);
+            }
+        }
+        let set = format!("{namespace}/{name}");
+        Err(RepairError::Race { set })
+    }
+
+    /// `None` when what was read is not what is there any more.
+    async fn round(
+        &self,
+        namespace: &str,
+        name: &str,
+        began: Instant,
+    ) -> Result<Option<Next>, RepairError> {
+        let read = self.objects.stateful_set(namespace, name).await;
+        let set = read.map_err(|error| RepairError::Read {
+            what: format!("StatefulSet {namespace}/{name}"),
+            error: Box::new(error),
+        })?;
+        let Some(set) = set.filter(|set| set.pointer("/metadata/deletionTimestamp").is_none())
+        else {
+            return Ok(Some(Next::Wait));
+        };
+        let deadline = Instant::now() + SEEING;
+        let Some(seen) = live::see(&self.cluster, &set, deadline).await else {
+            return Ok(Some(Next::Wait));
+        };
+        let mut again = Soonest::default();
+        let key = (namespace.to_owned(), name.to_owned());
+        if seen.unknown > 0 {
+            again.after(self.unseen.next(&key));
+        } else {
+            self.unseen.end(&key);
+        }
+        let (settings, owned) = (self.settings.load_full(), self.options.owned);
+        let planned = spawn_blocking(move || plan(&seen, &settings, owned)).await;
+        let plan = planned.map_err(|_| RepairError::Broken {
+            set: format!("{namespace}/{name}"),
+        })?;
+        for owned in &plan.owned {
+            self.counts.touch(owned.target.kind, Outcome::Owned);
+            let note = words::owned(owned);
+            self.notes.say(note, &set, Some(&owned.before), "").await;
+        }
+        let mut failure = None;
+        let mut repaired = Vec::new();
+        let mut is_raced = false;
+        for touch in &plan.touches {
+            match self.touch(&set, touch, began).await {
+                Ok(Touched::Repaired(after)) => repaired.push((touch, after)),
+                Ok(Touched::Later(after)) => again.after(after),
+                Ok(Touched::Raced) => is_raced = true,
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        self.count_left();
+        if let Some(server) = &plan.server {
+            let pending = self.tell(&set, server, &repaired).await?;
+            if pending {
+                again.after(self.options.restart_after);
+            }
+            let now = Instant::now();
+            let mut files = server.files.iter();
+            if files.any(|file| self.fights.is_recent(&file.target, now)) {
+                again.after(LOOK_AGAIN);
+            }
+            if plan.is_right(server) {
+                self.restart(&set, server, &mut again).await?;
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None if is_raced => Ok(None),
+            None => Ok(Some(again.next())),
+        }
+    }
+
+    /// Has admission repair an object.
+    async fn touch(
+        &self,
+        set: &Value,
+        touch: &Touch,
+        began: Instant,
+    ) -> Result<Touched, RepairError> {
+        match self.fights.ask(&touch.target, Instant::now()) {
+            Permit::Go => {}
+            Permit::Left(left) => return Ok(Touched::Later(left)),
+            Permit::Fight(left) => {
+                self.fight(set, touch).await;
+                return Ok(Touched::Later(left));
+            }
+        }
+        let mark = mark(&touch.before, (self.clock)());
+        // What admission would not repair is not written at all.
+        match self.write(touch, &mark, true).await? {
+            Written::Repaired(_) => self.pace.turn().await,
+            Written::Unchanged => return Ok(self.refuse(set, touch).await),
+            Written::Raced => return Ok(Touched::Raced),
+        }
+        match self.write(touch, &mark, false).await? {
+            Written::Repaired(after) => {
+                self.note_repair(set, touch, began);
+                Ok(Touched::Repaired(after))
+            }
+            Written::Unchanged => Ok(self.refuse(set, touch).await),
+            Written::Raced => Ok(Touched::Raced),
+        }
+    }
+
+    async fn write(&self, touch: &Touch, mark: &str, is_dry: bool) -> Result<Written, RepairError> {
+        let Touch { target, before, .. } = touch;
+        let written = self.objects.touch(target, before, mark, is_dry).await;
+        match &written {
+            Ok(Written::Raced) => self.counts.touch(target.kind, Outcome::Conflict),
+            Ok(_) => {}
+            Err(_) => self.counts.touch(target.kind, Outcome::Failed),
+        }
+        written.map_err(|error| RepairError::Touch {
+            object: format!("{target} in {}", target.namespace),
+            error: Box::new(error),
+        })
+    }
+
+    fn note_repair(&self, set: &Value, touch: &Touch, began: Instant) {
+        let Touch {
+            target, policies, ..
+        } = touch;
+        self.fights.repaired(target, Instant::now());
+        self.refused.end(target);
+        self.counts.repaired(target.kind, began.elapsed());
+        tracing::info!(
+            namespace = target.namespace,
+            kind = target.kind.name(),
+            name = target.name,
+            workload = name(set),
+            policies = policies.join(","),
+            "had an object repaired"
+        );
+    }
+
+    /// Admission did not repair it.
+    async fn refuse(&self, set: &Value, touch: &Touch) -> Touched {
+        self.counts.touch(touch.target.kind, Outcome::NotAdmitted);
+        let version = text(&touch.before, "/metadata/resourceVersion");
+        let note = words::not_admitted(touch);
+        let object = Some(&touch.before);
+        self.notes.say(note, set, object, version).await;
+        Touched::Later(self.refused.next(&touch.target))
+    }
+
+    async fn fight(&self, set: &Value, touch: &Touch) {
+        let target = &touch.target;
+        self.counts.fights.inc();
+        tracing::warn!(
+            namespace = target.namespace,
+            kind = target.kind.name(),
+            name = target.name,
+            workload = name(set),
+            "somebody writes an object in a loop; it is left alone"
+        );
+        let version = text(&touch.before, "/metadata/resourceVersion");
+        let note = words::fight(target);
+        let object = &touch.before;
+        self.notes
+            .say(note.clone(), object, Some(set), version)
+            .await;
+        self.notes.say(note, set, Some(object), version).await;
+    }
+
+    /// Says that servers run with a file as it was before. Returns whether they will be restarted instead, unless they
+    /// become ready.
+    async fn tell(
+        &self,
+        set: &Value,
+        server: &Server,
+        repaired: &[(&Touch, Value)],
+    ) -> Result<bool, RepairError> {
+        let files = repaired
+            .iter()
+            .filter(|(touch, _)| server.reads(&touch.target));
+        let files: Vec<_> = files.collect();
+        if files.is_empty() {
+            return Ok(false);
+        }
+        let pods = self.pods(set).await?;
+        if !server.has_reloader && is_new(set, &pods) {
+            return Ok(true);
+        }
+        let running = pods.iter().filter(|pod| is_running(pod));
+        let running: Vec<&str> = running.map(pod_name).collect();
+        if running.is_empty() {
+            return Ok(false);
+        }
+        for (touch, after) in files {
+            let remedy = server.remedy(&touch.target, &touch.before, after);
+            let note = words::reload(&touch.target, &running, remedy);
+            let mut hasher = DefaultHasher::new();
+            format!("{:?}", content(after)).hash(&mut hasher);
+            let occasion = hasher.finish().to_string();
+            self.notes.say(note, set, Some(after), &occasion).await;
+        }
+        Ok(false)
+    }
+
+    /// Restarts the pods that started with a wrong file, one after the other.
+    async fn restart(
+        &self,
+        set: &Value,
+        server: &Server,
+        again: &mut Soonest,
+    ) -> Result<(), RepairError> {
+        if server.has_reloader || server.reviewed().is_none() || ready_replicas(set) > 0 {
+            return Ok(());
+        }
+        let pods = self.pods(set).await?;
+        if !is_new(set, &pods) {
+            return Ok(());
+        }
+        for pod in &pods {
+            let now = (self.clock)();
+            match restart(pod, server, now, self.options.restart_after) {
+                Restart::No => {}
+                Restart::In(left) => again.after(left.max(SOON)),
+                Restart::Now => {
+                    self.pace.turn().await;
+                    self.delete(set, pod, again).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, set: &Value, pod: &Pod, again: &mut Soonest) -> Result<(), RepairError> {
+        let namespace = text(set, "/metadata/namespace");
+        let pod_name = pod_name(pod);
+        let deleted = self.objects.delete(namespace, pod).await;
+        let is_deleted = deleted.map_err(|error| RepairError::Restart {
+            pod: format!("{namespace}/{pod_name}"),
+            error: Box::new(error),
+        })?;
+        if !is_deleted {
+            // It became ready, say.
+            again.after(SOON);
+            return Ok(());
+        }
+        self.counts.restarts.inc();
+        tracing::info!(
+            namespace,
+            pod = pod_name,
+            workload = name(set),
+            "restarted a pod that started before its configuration was repaired"
+        );
+        let note = words::restarted(pod_name);
+        let pod = serde_json::to_value(pod).ok();
+        self.notes.say(note, set, pod.as_ref(), "").await;
+        Ok(())
+    }
+
+    async fn pods(&self, set: &Value) -> Result<Vec<Pod>, RepairError> {
+        let pods = self.objects.pods(set).await;
+        pods.map_err(|error| RepairError::Read {
+            what: format!(
+                "the pods of StatefulSet {}/{}",
+                text(set, "/metadata/namespace"),
+                name(set)
+            ),
+            error: Box::new(error),
+        })
+    }
+
+    fn count_left(&self) {
+        let left = self.fights.left_alone(Instant::now());
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
+        self.counts.left_alone.set(left);
     }
 }
+
+impl Soonest {
+    fn after(&mut self, wait: Duration) {
+        self.0 = Some(self.0.map_or(wait, |soonest| soonest.min(wait)));
+    }
+
+    fn next(self) -> Next {
+        self.0.map_or(Next::Wait, Next::Again)
+    }
+}
+
+fn name(set: &Value) -> &str {
+    text(set, "/metadata/name")
+}
+
+fn pod_name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    let text = object.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

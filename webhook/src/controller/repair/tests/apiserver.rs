@@ -1,0 +1,263 @@
+//! As much of an apiserver as a review needs: it asks the webhook before it keeps what is patched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use kube::Client;
+use kube::client::Body;
+use natsguard_policies::settings::Settings;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tower::service_fn;
+
+use crate::admission::{Admission, Step};
+use crate::facts::cluster::Kube;
+
+#[derive(Clone, Default)]
+pub(super) struct Apiserver(Arc<Mutex<World>>);
+
+type Deed = Box<dyn FnOnce(&mut World) + Send>;
+
+#[derive(Default)]
+pub(super) struct World {
+    /// By path.
+    pub(super) objects: BTreeMap<String, Value>,
+    /// Kinds that may not be read, by their plural.
+    pub(super) hidden: BTreeSet<&'static str>,
+    /// The webhook is not called.
+    pub(super) away: bool,
+    /// What somebody else does before the next write is looked at.
+    pub(super) meanwhile: Option<Deed>,
+    /// What somebody else writes, past the webhook, after each write.
+    pub(super) rewritten: Option<Value>,
+    /// Writes that were kept, as `METHOD path`.
+    pub(super) writes: Vec<String>,
+    /// Queries and bodies of patches, dry runs among them.
+    pub(super) patches: Vec<(String, Value)>,
+    pub(super) events: Vec<Value>,
+    /// What the controller does, as `verb plural`.
+    pub(super) rights: BTreeSet<String>,
+    version: u64,
+}
+
+const PLURALS: [(&str, &str); 10] = [
+    ("ConfigMap", "configmaps"),
+    ("Event", "events"),
+    ("HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    ("Node", "nodes"),
+    ("PersistentVolume", "persistentvolumes"),
+    ("PersistentVolumeClaim", "persistentvolumeclaims"),
+    ("Pod", "pods"),
+    ("Secret", "secrets"),
+    ("Service", "services"),
+    ("StatefulSet", "statefulsets"),
+];
+
+pub(super) fn path(object: &Value) -> String {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap();
+    let version = text("/apiVersion");
+    let root = if version == "v1" { "api" } else { "apis" };
+    let kind = text("/kind");
+    let (_, plural) = PLURALS.iter().find(|(known, _)| *known == kind).unwrap();
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    format!("/{root}/{version}/namespaces/{namespace}/{plural}/{name}")
+}
+
+impl Apiserver {
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    /// The client of the controller.
+    pub(super) fn client(&self) -> Client {
+        self.client_of(true)
+    }
+
+    fn client_of(&self, is_controller: bool) -> Client {
+        let server = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.serve(request, is_controller).await) }
+        });
+        Client::new(service, "natsguard")
+    }
+
+    async fn serve(&self, request: Request<Body>, is_controller: bool) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        let is_list = PLURALS.iter().any(|(_, plural)| *plural == name);
+        let plural = if is_list {
+            name
+        } else {
+            parent.rsplit('/').next().unwrap()
+        };
+        let verb = match head.method.as_str() {
+            "GET" if is_list => "list",
+            "GET" => "get",
+            "PATCH" => "patch",
+            "DELETE" => "delete",
+            "POST" => "create",
+            other => panic!("{other}"),
+        };
+        if is_controller {
+            self.lock().rights.insert(format!("{verb} {plural}"));
+        }
+        let (status, value) = if self.lock().hidden.contains(plural) {
+            failure(StatusCode::FORBIDDEN, "Forbidden", name)
+        } else {
+            match verb {
+                "get" => self.lock().get(path, name),
+                "list" => self.lock().list(path),
+                "create" => {
+                    assert_eq!(plural, "events");
+                    self.lock().events.push(body.clone());
+                    (StatusCode::CREATED, body)
+                }
+                "delete" => self.lock().delete(path, name, &body),
+                _ => self.patch(path, query, name, body).await,
+            }
+        };
+        Response::builder()
+            .status(status)
+            .body(Body::from(serde_json::to_vec(&value).unwrap()))
+            .unwrap()
+    }
+
+    async fn patch(&self, path: &str, query: &str, name: &str, body: Value) -> (StatusCode, Value) {
+        let is_dry = query.contains("dryRun=All");
+        let (old, mut new) = {
+            let mut world = self.lock();
+            world.patches.push((query.to_owned(), body.clone()));
+            if !is_dry && let Some(deed) = world.meanwhile.take() {
+                deed(&mut world);
+            }
+            let Some(old) = world.objects.get(path).cloned() else {
+                return failure(StatusCode::NOT_FOUND, "NotFound", name);
+            };
+            let wanted = &body["metadata"]["resourceVersion"];
+            if !wanted.is_null() && *wanted != old["metadata"]["resourceVersion"] {
+                return failure(StatusCode::CONFLICT, "Conflict", name);
+            }
+            let mut new = old.clone();
+            json_patch::merge(&mut new, &body);
+            (old, new)
+        };
+        if !self.lock().away {
+            new = self.admit(&old, new).await;
+        }
+        let mut world = self.lock();
+        let is_same = world.objects.get(path) == Some(&old);
+        if !is_same {
+            return failure(StatusCode::CONFLICT, "Conflict", name);
+        }
+        if is_dry {
+            return (StatusCode::OK, new);
+        }
+        world.writes.push(format!("PATCH {path}"));
+        let kept = world.put(new);
+        if let Some(rewritten) = world.rewritten.clone() {
+            let mut object = kept.clone();
+            json_patch::merge(&mut object, &rewritten);
+            world.put(object);
+        }
+        (StatusCode::OK, kept)
+    }
+
+    /// What `/mutate` makes of an update.
+    async fn admit(&self, old: &Value, new: Value) -> Value {
+        let settings = Arc::new(ArcSwap::from_pointee(Settings::default()));
+        let cluster = Arc::new(Kube::new(self.client_of(false)));
+        let admission = Admission::new(settings, cluster);
+        let kind = json!({"group": "", "version": "v1", "kind": new["kind"]});
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "1", "kind": kind, "requestKind": kind, "operation": "UPDATE",
+                "name": new["metadata"]["name"], "namespace": new["metadata"]["namespace"],
+                "object": new, "oldObject": old,
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let body = serde_json::to_vec(&review).unwrap();
+        let answer = admission.answer(Step::Mutate, &body, deadline).await;
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut new = new;
+        if let Some(patch) = answer["response"]["patch"].as_str() {
+            let patch = STANDARD.decode(patch).unwrap();
+            let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+            json_patch::patch(&mut new, &patch).unwrap();
+        }
+        new
+    }
+}
+
+impl World {
+    pub(super) fn put(&mut self, mut object: Value) -> Value {
+        self.version += 1;
+        let path = path(&object);
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if object["metadata"]["uid"].is_null() {
+            object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+        }
+        self.objects.insert(path, object.clone());
+        object
+    }
+
+    fn get(&self, path: &str, name: &str) -> (StatusCode, Value) {
+        match self.objects.get(path) {
+            Some(object) => (StatusCode::OK, object.clone()),
+            None => failure(StatusCode::NOT_FOUND, "NotFound", name),
+        }
+    }
+
+    fn list(&self, path: &str) -> (StatusCode, Value) {
+        let below = |key: &str| {
+            key.rsplit_once('/')
+                .is_some_and(|(parent, _)| parent == path)
+        };
+        let items: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|(key, _)| below(key))
+            .map(|(_, object)| object)
+            .collect();
+        (StatusCode::OK, json!({"metadata": {}, "items": items}))
+    }
+
+    fn delete(&mut self, path: &str, name: &str, body: &Value) -> (StatusCode, Value) {
+        if let Some(deed) = self.meanwhile.take() {
+            deed(self);
+        }
+        let Some(object) = self.objects.get(path).cloned() else {
+            return failure(StatusCode::NOT_FOUND, "NotFound", name);
+        };
+        for field in ["uid", "resourceVersion"] {
+            let wanted = &body["preconditions"][field];
+            assert!(wanted.is_string(), "{body}");
+            if *wanted != object["metadata"][field] {
+                return failure(StatusCode::CONFLICT, "Conflict", name);
+            }
+        }
+        self.objects.remove(path);
+        self.writes.push(format!("DELETE {path}"));
+        (StatusCode::OK, object)
+    }
+}
+
+fn failure(code: StatusCode, reason: &str, name: &str) -> (StatusCode, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": reason, "message": reason, "code": code.as_u16(), "details": {"name": name},
+    });
+    (code, status)
+}

@@ -1,0 +1,202 @@
+//! What is due, and what is not.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use natsguard_policies::bundle::{Bundle, Object};
+use natsguard_policies::settings::Settings;
+use serde_json::{Value, json};
+
+use super::super::plan::{Plan, plan};
+use super::bed::{conf, map, routes, service, set, wrong};
+use crate::live::Seen;
+
+fn seen(objects: Vec<Value>) -> Seen {
+    let objects = objects.into_iter().map(Object::new).collect();
+    let mut bundle = Bundle::new(objects, None);
+    bundle.set_live();
+    let mut sets = bundle.of_kind("apps", "StatefulSet").map(|(id, _)| id);
+    let id = sets.next().unwrap();
+    drop(sets);
+    Seen {
+        bundle,
+        id,
+        unknown: 0,
+    }
+}
+
+fn planned(objects: Vec<Value>, owned: bool) -> Plan {
+    plan(&seen(objects), &Settings::default(), owned)
+}
+
+/// `kind name: policies` of what is touched.
+fn touched(plan: &Plan) -> Vec<String> {
+    let touches = plan.touches.iter();
+    touches
+        .map(|touch| format!("{}: {}", touch.target, touch.policies.join(",")))
+        .collect()
+}
+
+fn changed(object: Value, change: &Value) -> Value {
+    let mut object = object;
+    json_patch::merge(&mut object, change);
+    object
+}
+
+#[test]
+fn what_is_touched() {
+    let hidden = json!({"spec": {"publishNotReadyAddresses": null}});
+    let hidden = changed(service(), &hidden);
+    let short = routes(2);
+    let cases: [(&str, Value, Value, &[&str]); 8] = [
+        ("sound", map(&conf(&routes(3))), service(), &[]),
+        (
+            "a Service route",
+            map(&wrong()),
+            service(),
+            &["ConfigMap nats-config: service-route"],
+        ),
+        (
+            "scaled up",
+            map(&conf(&short)),
+            service(),
+            &["ConfigMap nats-config: incomplete-routes"],
+        ),
+        (
+            "scaled down",
+            map(&conf(&routes(4))),
+            service(),
+            &["ConfigMap nats-config: incomplete-routes"],
+        ),
+        (
+            "pods hidden",
+            map(&wrong()),
+            hidden.clone(),
+            &[
+                "ConfigMap nats-config: service-route",
+                "Service nats-headless: unresolvable-peers",
+            ],
+        ),
+        (
+            "immutable",
+            changed(map(&wrong()), &json!({"immutable": true})),
+            service(),
+            &[],
+        ),
+        (
+            "ending",
+            changed(
+                map(&wrong()),
+                &json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+            ),
+            service(),
+            &[],
+        ),
+        (
+            "no list to repair",
+            map("cluster { routes = $ROUTES }"),
+            service(),
+            &[],
+        ),
+    ];
+    for (name, map, service, expected) in cases {
+        let plan = planned(vec![map, service, set()], false);
+        assert_eq!(touched(&plan), expected, "{name}");
+        assert_eq!(plan.owned, [], "{name}");
+    }
+}
+
+#[test]
+fn what_belongs_to_another_controller_is_touched_only_when_that_is_wanted() {
+    let owners = json!({"metadata": {"ownerReferences": [
+        {"apiVersion": "a/v1", "kind": "Release", "name": "r", "uid": "1"},
+        {"apiVersion": "a/v1", "kind": "EventBus", "name": "default", "uid": "2", "controller": true}
+    ]}});
+    let objects = vec![changed(map(&wrong()), &owners), service(), set()];
+    let left = planned(objects.clone(), false);
+    assert_eq!(touched(&left), [""; 0]);
+    assert_eq!(left.owned.len(), 1);
+    assert_eq!(left.owned[0].owner, "EventBus default");
+    let server = left.server.as_ref().unwrap();
+    assert!(!left.is_right(server));
+    let taken = planned(objects, true);
+    assert_eq!(touched(&taken), ["ConfigMap nats-config: service-route"]);
+    assert_eq!(taken.owned, []);
+}
+
+#[test]
+fn an_owner_that_is_no_controller_leaves_it_to_us() {
+    let owner = json!({"metadata": {"ownerReferences": [
+        {"apiVersion": "a/v1", "kind": "Release", "name": "r", "uid": "1"}
+    ]}});
+    let plan = planned(
+        vec![changed(map(&wrong()), &owner), service(), set()],
+        false,
+    );
+    assert_eq!(touched(&plan), ["ConfigMap nats-config: service-route"]);
+}
+
+#[test]
+fn another_workloads_faults_are_not_this_ones() {
+    let other = json!({
+        "metadata": {"name": "other"},
+        "spec": {"serviceName": "other", "template": {"spec": {"volumes": [{"configMap": {"name": "other-config"}}]}}}
+    });
+    let name = json!({"metadata": {"name": "other-config"}});
+    let objects = vec![
+        set(),
+        map(&conf(&routes(3))),
+        service(),
+        changed(set(), &other),
+        changed(map(&wrong()), &name),
+    ];
+    assert_eq!(touched(&planned(objects, false)), [""; 0]);
+}
+
+#[test]
+fn an_exempted_fault_is_not_repaired() {
+    let settings: Settings = serde_json::from_value(json!({"exemptions": [
+        {"policy": "service-route", "namespace": "messaging", "reason": "tried out"}
+    ]}))
+    .unwrap();
+    let seen = seen(vec![map(&wrong()), service(), set()]);
+    assert_eq!(touched(&plan(&seen, &settings, false)), [""; 0]);
+}
+
+#[test]
+fn no_workload_of_the_manifests_is_ever_touched() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/manifests");
+    let mut touches = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        if let Some(items) = objects[0].get("items").cloned() {
+            objects = items.as_array().unwrap().clone();
+        }
+        if !objects.iter().any(|object| object["kind"] == "StatefulSet") {
+            continue;
+        }
+        let plan = planned(objects, false);
+        touches.extend(
+            touched(&plan)
+                .into_iter()
+                .map(|touch| format!("{name}, {touch}")),
+        );
+    }
+    let touches: Vec<&str> = touches.iter().map(String::as_str).collect();
+    assert_eq!(
+        touches,
+        [
+            "fragile.yaml, ConfigMap nats-config: service-route",
+            "fragile.yaml, Service nats: unresolvable-peers",
+            "json-form.yaml, ConfigMap broker-config: incomplete-routes,short-route",
+            "partitioned.yaml, ConfigMap nats-config: service-route",
+            "partitioned.yaml, Service nats: unresolvable-peers",
+            "projected.yaml, ConfigMap bus-config: service-route",
+            "secret.yaml, Secret orders: service-route",
+            "secret.yaml, Service orders-headless: unresolvable-peers",
+        ]
+    );
+}

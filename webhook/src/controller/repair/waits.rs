@@ -1,0 +1,60 @@
+//! How long to wait before a thing that did not work is tried again: longer each time.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_mins(10);
+/// More are not remembered: then they begin anew.
+const MOST: usize = 4096;
+
+/// The last wait of each thing.
+#[derive(Debug)]
+pub(super) struct Waits<K>(Mutex<BTreeMap<K, Duration>>);
+
+impl<K> Default for Waits<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Ord + Clone> Waits<K> {
+    /// The next wait: twice the last one.
+    pub(super) fn next(&self, key: &K) -> Duration {
+        let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits.len() >= MOST && !waits.contains_key(key) {
+            waits.clear();
+        }
+        let wait = waits
+            .get(key)
+            .map_or(FIRST, |last| (*last * 2).min(LONGEST));
+        waits.insert(key.clone(), wait);
+        wait
+    }
+
+    /// It worked.
+    pub(super) fn end(&self, key: &K) {
+        let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_twice_the_last_one_until_ten_minutes() {
+        let waits = Waits::default();
+        let seconds: Vec<u64> = (0..7).map(|_| waits.next(&1).as_secs()).collect();
+        assert_eq!(seconds, [30, 60, 120, 240, 480, 600, 600]);
+        assert_eq!(waits.next(&2), FIRST);
+        waits.end(&1);
+        assert_eq!(waits.next(&1), FIRST);
+        for key in 0..10_000 {
+            waits.next(&key);
+        }
+        assert!(waits.0.lock().unwrap().len() <= MOST);
+    }
+}

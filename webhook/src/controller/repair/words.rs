@@ -1,0 +1,127 @@
+//! What people are told as Events: what, where, what to do. Names and counts, never content.
+
+use kube::runtime::events::EventType;
+
+use super::plan::{Owned, Target, Touch};
+
+/// So many pods are named.
+const NAMED: usize = 5;
+
+/// The API takes no longer text.
+const MOST: usize = 1024;
+
+/// An Event, without the object that it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Note {
+    pub(super) kind: EventType,
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+}
+
+/// What makes servers that run take over a repaired file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The reloader beside them, by itself.
+    Reloader,
+    /// A signal, or a restart.
+    Signal,
+    /// A restart: more than routes changed, and what can't be reloaded keeps all from being so.
+    Restart,
+    /// A restart: the kubelet does not update what is mounted with `subPath`.
+    PinnedRestart,
+}
+
+fn note(kind: EventType, reason: &'static str, text: String) -> Note {
+    // So many characters are no more bytes, whatever they are.
+    let text = text.chars().take(MOST / 4).collect();
+    Note { kind, reason, text }
+}
+
+/// A repair that is another controller's to make.
+pub(super) fn owned(owned: &Owned) -> Note {
+    let Owned { target, owner, .. } = owned;
+    note(
+        EventType::Warning,
+        "RepairOwned",
+        format!(
+            "{target} is wrong and left as it is: {owner} writes it; mend it there, or let natsguard (controller.owned)"
+        ),
+    )
+}
+
+/// A touch that changed nothing.
+pub(super) fn not_admitted(touch: &Touch) -> Note {
+    note(
+        EventType::Warning,
+        "RepairNotAdmitted",
+        format!(
+            "{} is wrong ({}) and was not repaired: the webhook is away or does not see this namespace; `natsguard doctor` says which",
+            touch.target,
+            touch.policies.join(", ")
+        ),
+    )
+}
+
+/// Somebody writes it wrong again and again.
+pub(super) fn fight(target: &Target) -> Note {
+    note(
+        EventType::Warning,
+        "RepairFight",
+        format!(
+            "{target} was repaired 3 times within a minute and is wrong again: somebody writes it in a loop; natsguard leaves it for 10 minutes; mend what writes it"
+        ),
+    )
+}
+
+/// Pods run with the file as it was before.
+pub(super) fn reload(target: &Target, pods: &[&str], remedy: Remedy) -> Note {
+    let pods = names(pods);
+    let (kind, reason, rest) = match remedy {
+        Remedy::Reloader => (
+            EventType::Normal,
+            "ReloadExpected",
+            "the reloader sends SIGHUP; routes reload without a restart",
+        ),
+        Remedy::Signal => (
+            EventType::Warning,
+            "ReloadDue",
+            "nats-server does not notice: in a minute send SIGHUP (nats-server --signal reload) or restart the pods; routes are reloaded",
+        ),
+        Remedy::Restart => (
+            EventType::Warning,
+            "ReloadDue",
+            "more than routes changed, which nats-server may refuse to reload: restart the pods",
+        ),
+        Remedy::PinnedRestart => (
+            EventType::Warning,
+            "ReloadDue",
+            "they keep the old file, for it is mounted with subPath: restart the pods",
+        ),
+    };
+    note(
+        kind,
+        reason,
+        format!("{target} was repaired while {pods} run; {rest}"),
+    )
+}
+
+/// A pod was restarted.
+pub(super) fn restarted(pod: &str) -> Note {
+    note(
+        EventType::Normal,
+        "Restarted",
+        format!(
+            "Pod {pod} was deleted, to start again: it started before its configuration was repaired and was never ready"
+        ),
+    )
+}
+
+fn names(pods: &[&str]) -> String {
+    let named: Vec<&str> = pods.iter().take(NAMED).copied().collect();
+    let more = pods.len().saturating_sub(NAMED);
+    if more > 0 {
+        format!("{} and {more} more", named.join(", "))
+    } else {
+        named.join(", ")
+    }
+}
