@@ -1,1 +1,3 @@
 //! The controller: what admission can't see, because nobody writes it.
+
+pub mod scan;
