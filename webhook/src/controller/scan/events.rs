@@ -204,3 +204,51 @@ fn cut(mut note: String) -> String {
     }
     note
 }
+
+#[cfg(test)]
+mod tests {
+    use natsguard_policies::policy::Action;
+
+    use super::*;
+    use crate::reports::{Entry, Grade};
+
+    fn entry(policy: &'static str, action: Action, message: String) -> Entry {
+        Entry {
+            grade: Grade::Fail,
+            policy,
+            action,
+            rule: "",
+            message,
+            properties: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_policy_is_said_once_however_many_its_faults_and_only_when_it_refuses() {
+        let verdict = Verdict {
+            workload: Workload {
+                namespace: "a".to_owned(),
+                kind: "StatefulSet".to_owned(),
+                name: "nats".to_owned(),
+            },
+            api_version: "apps/v1".to_owned(),
+            uid: None,
+            entries: vec![
+                entry("service-route", Action::Deny, "one".to_owned()),
+                entry("service-route", Action::Deny, "two".to_owned()),
+                entry("short-route", Action::Fix, "three".to_owned()),
+                entry("network-filesystem", Action::Deny, "ä".repeat(2000)),
+            ],
+            passed: 0,
+            exemptions: BTreeSet::new(),
+        };
+        let notes = refusals(&verdict);
+        assert_eq!(notes.len(), 2);
+        assert_eq!(
+            notes["service-route"],
+            "2 faults, the first: service-route: one"
+        );
+        let long = &notes["network-filesystem"];
+        assert!(long.len() <= MAX_NOTE && long.ends_with("ää..."), "{long}");
+    }
+}

@@ -279,19 +279,19 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
 
 #[tokio::test]
 async fn what_cannot_be_listed_keeps_its_reports() {
-    for (broken, faults) in [
-        ("/apis/apps/v1/deployments", 2),
-        ("/apis/apps/v1/statefulsets", 2),
-        ("/apis/openreports.io/v1alpha1", 2),
-        ("/apis/wgpolicyk8s.io/v1alpha2", 2),
-        ("/apis/openreports.io/v1alpha1/reports", 2),
+    for broken in [
+        "/apis/apps/v1/deployments",
+        "/apis/apps/v1/statefulsets",
+        "/apis/openreports.io/v1alpha1",
+        "/apis/wgpolicyk8s.io/v1alpha2",
+        "/apis/openreports.io/v1alpha1/reports",
     ] {
         let bed = Bed::new(Reports::Auto, &[Kind::Report]);
         bed.scanner.once().await;
         bed.writes();
         bed.server.lock().broken.push(broken.to_owned());
         let outcome = bed.scanner.once().await;
-        assert_eq!((outcome.failures, outcome.faults), (1, faults), "{broken}");
+        assert_eq!((outcome.failures, outcome.faults), (1, 2), "{broken}");
         assert_eq!(bed.reports(REPORTS), ALL, "{broken}");
         assert_eq!(bed.metric("natsguard_standing_faults{"), FAULTS, "{broken}");
         assert_eq!(bed.writes(), [""; 0], "{broken}");
@@ -301,22 +301,33 @@ async fn what_cannot_be_listed_keeps_its_reports() {
 #[tokio::test(start_paused = true)]
 async fn without_reports_a_fault_is_said_on_its_workload_once_an_hour() {
     let bed = Bed::new(Reports::None, &[]);
-    let says = |name: &str| {
+    let says = |kind: &str, namespace: &str, name: &str| {
         format!(
-            "{name}: StandingFault: network-filesystem: JetStream's store lies on a network file system: ..."
+            "{kind}/{name}: StandingFault: network-filesystem: JetStream's store lies on a network file system: volume \
+             store of {kind} {namespace}/{name}: NFS: volume store, nfs; to mend it, put the store on a local disk or a \
+             block device: a volumeClaimTemplate of such a StorageClass"
         )
     };
     bed.scanner.once().await;
     assert_eq!(
         bed.events(),
-        [says("StatefulSet/bad"), says("Deployment/front")]
+        [
+            says("StatefulSet", "legacy", "bad"),
+            says("Deployment", "shop", "front")
+        ]
     );
     bed.scanner.once().await;
     assert_eq!(bed.events(), [""; 0]);
     tokio::time::advance(Duration::from_hours(1)).await;
     bed.server.lock().objects.remove(&set("legacy", "bad"));
     bed.scanner.once().await;
-    assert_eq!(bed.writes().len(), 3);
+    assert_eq!(bed.events(), [says("Deployment", "shop", "front")]);
+    // What was gone is new when it comes back.
+    bed.server
+        .lock()
+        .put(&set("legacy", "bad"), workload("nats", true));
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [says("StatefulSet", "legacy", "bad")]);
 }
 
 #[tokio::test]
