@@ -37,6 +37,8 @@ pub struct Exempted {
     pub reason: String,
     /// The last day of that.
     pub expires: Option<String>,
+    /// The index of the exemption that lets it through.
+    pub exemption: usize,
 }
 
 /// The outcome of one evaluation, in the order of the objects.
@@ -146,11 +148,12 @@ fn find_faults(bundle: &Bundle, workload: &Workload<'_>, settings: &Settings, re
             {
                 finding.fix = None;
             }
-            if let Some(exemption) = exemption {
+            if let Some((index, exemption)) = exemption {
                 report.exempted.push(Exempted {
                     finding,
                     reason: exemption.reason.clone(),
                     expires: exemption.expires.clone(),
+                    exemption: index,
                 });
                 continue;
             }

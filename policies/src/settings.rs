@@ -1,6 +1,6 @@
 //! What the platform decides: an action for each policy, its parameters, and exemptions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,6 +65,28 @@ pub struct Exemption {
     /// The last day on which it holds, `YYYY-MM-DD`.
     #[serde(default)]
     pub expires: Option<String>,
+}
+
+/// What an exemption is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It lifts a fault.
+    Used,
+    /// Its last day is over.
+    Expired,
+    /// It holds, and there is no fault that it lifts.
+    Unused,
+}
+
+impl Standing {
+    /// As a metric label has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::Unused => "unused",
+        }
+    }
 }
 
 /// Settings that can't be used.
@@ -196,8 +218,22 @@ impl Settings {
             .map_or(&NONE, |settings| &settings.drivers)
     }
 
-    /// The exemption that lifts a policy from a workload, if there is one that still holds.
+    /// The exemption that lifts a policy from a workload, if there is one that still holds, and its index.
     pub fn exemption(
+        &self,
+        policy: &str,
+        namespace: &str,
+        name: &str,
+        workload: &Value,
+    ) -> Option<(usize, &Exemption)> {
+        let mut all = self.exemptions.iter().enumerate();
+        all.find(|(_, exemption)| {
+            !self.is_expired(exemption) && exemption.covers(policy, namespace, name, workload)
+        })
+    }
+
+    /// The exemption that would lift a policy from a workload, had it not expired.
+    pub fn expired(
         &self,
         policy: &str,
         namespace: &str,
@@ -205,24 +241,38 @@ impl Settings {
         workload: &Value,
     ) -> Option<&Exemption> {
         self.exemptions.iter().find(|exemption| {
-            let holds = match (&exemption.expires, &self.today) {
-                (Some(expires), Some(today)) => today <= expires,
-                _ => true,
-            };
-            holds
-                && exemption.policy == policy
-                && exemption.namespace == namespace
-                && exemption
-                    .name
-                    .as_deref()
-                    .is_none_or(|wanted| wanted == name)
-                && exemption.selector.as_ref().is_none_or(|selector| {
-                    json::selector_matches(
-                        Some(selector),
-                        json::map(workload, &["metadata", "labels"]),
-                    )
-                })
+            self.is_expired(exemption) && exemption.covers(policy, namespace, name, workload)
         })
+    }
+
+    /// What each exemption is good for, `used` being those that lifted something ([`crate::engine::Exempted::exemption`]).
+    pub fn standings(&self, used: &BTreeSet<usize>) -> Vec<Standing> {
+        let standing = |(index, exemption): (usize, &Exemption)| {
+            if self.is_expired(exemption) {
+                Standing::Expired
+            } else if used.contains(&index) {
+                Standing::Used
+            } else {
+                Standing::Unused
+            }
+        };
+        self.exemptions.iter().enumerate().map(standing).collect()
+    }
+
+    fn is_expired(&self, exemption: &Exemption) -> bool {
+        matches!((&exemption.expires, &self.today), (Some(expires), Some(today)) if today > expires)
+    }
+}
+
+impl Exemption {
+    /// Whether it speaks of this policy and this workload.
+    fn covers(&self, policy: &str, namespace: &str, name: &str, workload: &Value) -> bool {
+        let labels = json::map(workload, &["metadata", "labels"]);
+        let selected = |selector| json::selector_matches(Some(selector), labels);
+        self.policy == policy
+            && self.namespace == namespace
+            && self.name.as_deref().is_none_or(|wanted| wanted == name)
+            && self.selector.as_ref().is_none_or(selected)
     }
 }
 
@@ -337,5 +387,32 @@ mod tests {
         assert!(exempt(&settings, "network-filesystem", "legacy", "nats"));
         settings.today = Some("2027-07-01".to_owned());
         assert!(!exempt(&settings, "network-filesystem", "legacy", "nats"));
+    }
+
+    #[test]
+    fn an_exemption_is_used_expired_or_good_for_nothing() {
+        let exemption = |name: &str, expires: &str| {
+            json!({
+                "policy": "short-route", "namespace": "legacy", "name": name, "reason": "x", "expires": expires
+            })
+        };
+        let mut settings = settings(json!({"exemptions": [
+            exemption("a", "2027-06-30"), exemption("b", "2027-06-29"), exemption("c", "2027-07-01")
+        ]}))
+        .unwrap();
+        settings.today = Some("2027-06-30".to_owned());
+        let used = BTreeSet::from([0]);
+        assert_eq!(
+            settings.standings(&used),
+            [Standing::Used, Standing::Expired, Standing::Unused]
+        );
+        let expired = |name: &str| {
+            let expired = settings.expired("short-route", "legacy", name, &json!({}));
+            expired.and_then(|exemption| exemption.expires.as_deref())
+        };
+        assert_eq!(
+            ["a", "b", "c"].map(expired),
+            [None, Some("2027-06-29"), None]
+        );
     }
 }

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod mask;
 pub mod output;
 pub mod repair;
+pub mod reports;
 pub mod rights;
 pub mod server;
 pub mod settings;

@@ -1,57 +1,341 @@
-//! Evaluates every workload on a schedule.
+//! The background scan: every NATS workload judged on a schedule, and what is said of each kept as a report in the cluster.
+//!
+//! Nothing is written when nothing changed. What could not be read keeps the report that it has.
 
+mod events;
+mod metrics;
+mod namespace;
+mod store;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clap::ValueEnum;
+use jiff::Timestamp;
 use kube::Client;
 use natsguard_policies::settings::Settings;
+use natsguard_policies::workload::discover;
 use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep};
 
 use crate::facts::Cluster;
+use crate::live;
+use crate::reports::{Kind, Unread, Verdict, Workload, summarize};
+use crate::server::panics::caught;
+use events::Events;
+use metrics::Metrics;
+use namespace::Namespace;
+use store::Store;
 
-/// Where the results go.
+/// How long after the start the first scan begins: what else starts then goes first.
+const FIRST: Duration = Duration::from_secs(3);
+
+/// How long the facts about one workload may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Workloads looked at together. Each may hold some MiB of its namespace.
+const AT_ONCE: usize = 4;
+
+/// Which reports are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Reports {
-    /// The first kind of report that the cluster has.
+    /// Those of openreports.io where the cluster has them, else those of wgpolicyk8s.io, else Events.
     Auto,
-    /// Reports of openreports.io.
+    /// `Report` of openreports.io.
     #[value(name = "openreports")]
     OpenReports,
-    /// PolicyReports of wgpolicyk8s.io.
+    /// `PolicyReport` of wgpolicyk8s.io.
     #[value(name = "policyreports")]
     PolicyReports,
-    /// Events and metrics only.
+    /// None: Events.
     None,
 }
 
-/// How often, and where to.
-#[derive(Debug, Clone)]
+/// How to scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// The time between two scans.
+    /// The time between two scans, give or take a tenth.
     pub every: Duration,
     /// Where the results go.
     pub reports: Reports,
 }
 
-/// Scans the cluster.
-pub struct Scanner;
+/// What a scan came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// NATS workloads that reports speak of.
+    pub workloads: usize,
+    /// Faults that stand.
+    pub faults: usize,
+    /// The kind of report that was written.
+    pub kind: Option<Kind>,
+    /// Reports written.
+    pub written: usize,
+    /// Reports removed.
+    pub removed: usize,
+    /// What went wrong: lists, namespaces, reports.
+    pub failures: usize,
+}
+
+/// The scan and what it remembers.
+pub struct Scanner {
+    client: Client,
+    cluster: Arc<dyn Cluster>,
+    settings: Arc<ArcSwap<Settings>>,
+    options: Options,
+    metrics: Metrics,
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    verdicts: BTreeMap<Workload, Verdict>,
+    events: Events,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Look {
+    verdicts: BTreeMap<Workload, Verdict>,
+    unread: Unread,
+}
 
 impl Scanner {
-    /// Nothing is read yet.
+    /// Nothing is read yet. The names of the metrics begin with what the registry puts before them.
     pub fn new(
-        _client: Client,
-        _cluster: Arc<dyn Cluster>,
-        _settings: Arc<ArcSwap<Settings>>,
-        _options: Options,
-        _registry: &mut Registry,
+        client: Client,
+        cluster: Arc<dyn Cluster>,
+        settings: Arc<ArcSwap<Settings>>,
+        options: Options,
+        registry: &mut Registry,
     ) -> Self {
-        Self
+        let events = Events::new(client.clone());
+        Self {
+            client,
+            cluster,
+            settings,
+            options,
+            metrics: Metrics::new(registry),
+            memory: Mutex::new(Memory {
+                verdicts: BTreeMap::new(),
+                events,
+            }),
+        }
     }
 
     /// Scans until dropped.
     pub async fn run(&self) {
-        std::future::pending().await
+        // Another one goes on from here, and counts the same faults.
+        let _cleared = self.metrics.cleared_at_end();
+        sleep(jittered(FIRST, random())).await;
+        loop {
+            if caught(self.once()).await.is_none() {
+                self.metrics.failures.inc();
+            }
+            sleep(jittered(self.options.every, random())).await;
+        }
+    }
+
+    /// Scans once.
+    pub async fn once(&self) -> Outcome {
+        let start = Instant::now();
+        let mut memory = self.memory.lock().await;
+        let Memory { verdicts, events } = &mut *memory;
+        let settings = self.settings.load_full();
+        let mut look = self.look(&settings).await;
+        let mut outcome = Outcome {
+            failures: look.unread.kinds.len() + look.unread.namespaces.len(),
+            ..Outcome::default()
+        };
+        let served = self.served(&mut outcome).await;
+        if let Some(served) = &served {
+            self.keep(served, &look, &mut outcome).await;
+        }
+        carry_over(&mut look, std::mem::take(verdicts));
+        *verdicts = look.verdicts;
+        match (&served, outcome.kind) {
+            (Some(_), Some(_)) => events.forget_faults(),
+            (Some(_), None) => outcome.failures += events.faults(verdicts.values()).await,
+            (None, _) => {}
+        }
+        let summary = summarize(verdicts.values(), &look.unread, &settings);
+        outcome.failures += events.exemptions(&settings, &summary.exemptions).await;
+        outcome.workloads = verdicts.len();
+        outcome.faults = summary.faults.values().sum();
+        let took = start.elapsed();
+        self.metrics.scanned(&settings, &summary, &outcome, took);
+        tracing::info!(
+            workloads = outcome.workloads,
+            faults = outcome.faults,
+            reports = outcome.kind.map_or("none", Kind::name),
+            written = outcome.written,
+            removed = outcome.removed,
+            failures = outcome.failures,
+            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "scanned"
+        );
+        outcome
+    }
+
+    /// Reads and judges all workloads.
+    async fn look(&self, settings: &Arc<Settings>) -> Look {
+        let mut look = Look::default();
+        let mut found = Vec::new();
+        for resource in live::WORKLOADS {
+            match live::find(&self.client, resource, None, &mut |_| {}).await {
+                Ok(some) => found.extend(some),
+                Err(error) => {
+                    tracing::warn!(%error, "their reports stay as they are");
+                    look.unread.kinds.insert(resource.kind);
+                }
+            }
+        }
+        // What a namespace holds is read once for all of its workloads, and let go before the next.
+        found.sort_by_cached_key(Workload::of);
+        let mut namespace = Arc::new(Namespace::new("", Arc::clone(&self.cluster)));
+        let mut judging = JoinSet::new();
+        for value in found {
+            let Some(workload) = Workload::of(&value) else {
+                continue;
+            };
+            if namespace.name() != workload.namespace {
+                let cluster = Arc::clone(&self.cluster);
+                namespace = Arc::new(Namespace::new(&workload.namespace, cluster));
+            }
+            if judging.len() >= AT_ONCE {
+                look.take(judging.join_next().await);
+            }
+            let (namespace, settings) = (Arc::clone(&namespace), Arc::clone(settings));
+            judging.spawn(judge(namespace, value, settings));
+        }
+        while let Some(judged) = judging.join_next().await {
+            look.take(Some(judged));
+        }
+        // Some of it may have been read before the rest could not be.
+        let Look { verdicts, unread } = &mut look;
+        verdicts.retain(|workload, _| !unread.namespaces.contains(&workload.namespace));
+        for namespace in &unread.namespaces {
+            tracing::warn!(
+                namespace,
+                "it can't be read; the reports in it stay as they are"
+            );
+        }
+        look
+    }
+
+    /// The kinds of reports that the cluster has; `None` when it does not tell.
+    async fn served(&self, outcome: &mut Outcome) -> Option<Vec<Kind>> {
+        let served = Store::new(self.client.clone()).served().await;
+        served
+            .inspect_err(|error| {
+                tracing::warn!(%error, "can't tell which reports the cluster has; they stay as they are");
+                outcome.failures += 1;
+            })
+            .ok()
+    }
+
+    /// Brings the reports in the cluster to what was seen.
+    async fn keep(&self, served: &[Kind], look: &Look, outcome: &mut Outcome) {
+        let store = Store::new(self.client.clone());
+        let wanted = match self.options.reports {
+            Reports::Auto => served.first().copied(),
+            Reports::OpenReports => Some(Kind::Report),
+            Reports::PolicyReports => Some(Kind::PolicyReport),
+            Reports::None => None,
+        };
+        outcome.kind = wanted.filter(|kind| served.contains(kind));
+        if let (Some(kind), None) = (wanted, outcome.kind) {
+            outcome.failures += 1;
+            tracing::warn!(
+                kind = kind.name(),
+                group = kind.group(),
+                "the cluster does not have this kind; install its CustomResourceDefinition, or choose other reports"
+            );
+        }
+        for &kind in served {
+            let now = Timestamp::now().as_second();
+            let verdicts = (outcome.kind == Some(kind)).then_some(&look.verdicts);
+            let kept = store.keep(kind, verdicts, &look.unread, now).await;
+            outcome.written += kept.written;
+            outcome.removed += kept.removed;
+            outcome.failures += kept.failures;
+        }
     }
 }
+
+impl Look {
+    fn take(&mut self, judged: Option<Result<Judged, tokio::task::JoinError>>) {
+        match judged {
+            Some(Ok(Judged::Server(verdict))) => {
+                self.verdicts.insert(verdict.workload.clone(), *verdict);
+            }
+            Some(Ok(Judged::Unread(namespace))) => {
+                self.unread.namespaces.insert(namespace);
+            }
+            Some(Ok(Judged::NoServer) | Err(_)) | None => {}
+        }
+    }
+}
+
+/// What became of a workload.
+enum Judged {
+    Server(Box<Verdict>),
+    NoServer,
+    Unread(String),
+}
+
+async fn judge(namespace: Arc<Namespace>, workload: Value, settings: Arc<Settings>) -> Judged {
+    let name = namespace.name().to_owned();
+    let cluster: Arc<dyn Cluster> = Arc::clone(&namespace) as _;
+    let seen = live::see(&cluster, &workload, Instant::now() + PATIENCE).await;
+    drop(workload);
+    let Some(seen) = seen.filter(|_| !namespace.is_unread()) else {
+        return Judged::Unread(name);
+    };
+    let judging = spawn_blocking(move || {
+        // That it may run a server is all that is known of what was found.
+        if !discover(&seen.bundle)
+            .iter()
+            .any(|found| found.id == seen.id)
+        {
+            return Judged::NoServer;
+        }
+        let report = seen.report(&settings);
+        let verdict = Verdict::new(&seen, &report, &settings);
+        verdict.map_or(Judged::NoServer, |verdict| {
+            Judged::Server(Box::new(verdict))
+        })
+    });
+    judging.await.unwrap_or(Judged::Unread(name))
+}
+
+/// What was not read is as it was. Which exemptions it used is not known any more: the settings may be others.
+fn carry_over(look: &mut Look, before: BTreeMap<Workload, Verdict>) {
+    let Unread { kinds, namespaces } = &look.unread;
+    for (workload, mut verdict) in before {
+        if kinds.contains(workload.kind.as_str()) || namespaces.contains(&workload.namespace) {
+            verdict.exemptions.clear();
+            look.verdicts.entry(workload).or_insert(verdict);
+        }
+    }
+}
+
+/// A time, give or take a tenth, so that many clusters do not ask at the same moment.
+fn jittered(time: Duration, random: u64) -> Duration {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let tenth = millis / 10;
+    let jitter = random % (2 * tenth + 1);
+    Duration::from_millis(millis.saturating_sub(tenth).saturating_add(jitter))
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,409 @@
+mod apiserver;
+
+use prometheus_client::encoding::text::encode;
+use serde_json::json;
+
+use super::*;
+use crate::facts::cluster::Kube;
+use apiserver::Apiserver;
+
+/// A server, a scanner before it, and its metrics.
+struct Bed {
+    server: Apiserver,
+    scanner: Scanner,
+    settings: Arc<ArcSwap<Settings>>,
+    registry: Registry,
+}
+
+const REPORTS: &str = "/apis/openreports.io/v1alpha1/namespaces";
+const POLICY_REPORTS: &str = "/apis/wgpolicyk8s.io/v1alpha2/namespaces";
+
+fn settings(exemptions: Value) -> Arc<Settings> {
+    let settings = json!({
+        "action": "off",
+        "policies": {"network-filesystem": {"action": "deny"}},
+        "exemptions": exemptions,
+    });
+    let mut settings: Settings = serde_json::from_value(settings).unwrap();
+    settings.today = Some("2027-07-01".to_owned());
+    Arc::new(settings)
+}
+
+/// A workload with its store on NFS, or in the pod.
+fn workload(image: &str, on_nfs: bool) -> Value {
+    let volume = if on_nfs {
+        json!({"name": "store", "nfs": {"server": "10.0.0.1", "path": "/x"}})
+    } else {
+        json!({"name": "store", "hostPath": {"path": "/x"}})
+    };
+    json!({
+        "metadata": {"managedFields": [{"manager": "helm"}]},
+        "spec": {
+            "replicas": 1, "serviceName": "nats",
+            "template": {"spec": {
+                "containers": [{
+                    "name": "nats", "image": image, "args": ["-js", "-sd", "/data"],
+                    "volumeMounts": [{"name": "store", "mountPath": "/data"}, {"name": "config", "mountPath": "/etc/nats"}],
+                }],
+                "volumes": [volume, {"name": "config", "configMap": {"name": "nats"}}],
+            }},
+        },
+    })
+}
+
+fn set(namespace: &str, name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")
+}
+
+impl Bed {
+    /// `legacy` has `bad` on NFS, `shop` has `good` and a database, and a Deployment on NFS.
+    fn new(reports: Reports, kinds: &[Kind]) -> Self {
+        let server = Apiserver::default();
+        let mut world = server.lock();
+        world.kinds.extend(kinds);
+        world.put(&set("legacy", "bad"), workload("nats", true));
+        world.put(&set("shop", "good"), workload("nats", false));
+        world.put(&set("shop", "database"), workload("postgres", true));
+        let front = "/apis/apps/v1/namespaces/shop/deployments/front";
+        world.put(front, workload("nats", true));
+        drop(world);
+        let settings = Arc::new(ArcSwap::new(settings(json!([]))));
+        let mut registry = Registry::with_prefix("natsguard");
+        let options = Options {
+            every: Duration::from_mins(10),
+            reports,
+        };
+        let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(server.client()));
+        let (client, shared) = (server.client(), Arc::clone(&settings));
+        let scanner = Scanner::new(client, cluster, shared, options, &mut registry);
+        Self {
+            server,
+            scanner,
+            settings,
+            registry,
+        }
+    }
+
+    /// Reports as `namespace/name`, by the beginning of their paths.
+    fn reports(&self, prefix: &str) -> Vec<String> {
+        let world = self.server.lock();
+        let under = world
+            .objects
+            .keys()
+            .filter_map(|path| path.strip_prefix(prefix));
+        under
+            .map(|path| {
+                let parts: Vec<&str> = path.split('/').collect();
+                format!("{}/{}", parts[1], parts[3])
+            })
+            .collect()
+    }
+
+    fn report(&self, id: &str) -> Value {
+        let (namespace, name) = id.split_once('/').unwrap();
+        let path = format!("{REPORTS}/{namespace}/reports/{name}");
+        self.server.lock().objects[&path].clone()
+    }
+
+    fn writes(&self) -> Vec<String> {
+        self.server.lock().writes()
+    }
+
+    fn events(&self) -> Vec<String> {
+        std::mem::take(&mut self.server.lock().events)
+    }
+
+    /// The lines of a metric.
+    fn metric(&self, name: &str) -> Vec<String> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+}
+
+const ALL: [&str; 3] = [
+    "legacy/natsguard-statefulset-bad",
+    "shop/natsguard-deployment-front",
+    "shop/natsguard-statefulset-good",
+];
+
+const FAULTS: [&str; 2] = [
+    r#"natsguard_standing_faults{policy="network-filesystem",namespace="legacy",action="deny"} 1"#,
+    r#"natsguard_standing_faults{policy="network-filesystem",namespace="shop",action="deny"} 1"#,
+];
+
+#[tokio::test]
+async fn each_nats_workload_has_a_report_that_is_written_once() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report, Kind::PolicyReport]);
+    let expected = Outcome {
+        workloads: 3,
+        faults: 2,
+        kind: Some(Kind::Report),
+        written: 3,
+        removed: 0,
+        failures: 0,
+    };
+    assert_eq!(bed.scanner.once().await, expected);
+    assert_eq!(bed.reports(REPORTS), ALL);
+    assert_eq!(bed.reports(POLICY_REPORTS), [""; 0]);
+    assert_eq!(
+        bed.report(ALL[0])["results"][0]["policy"],
+        "network-filesystem"
+    );
+    assert_eq!(bed.report(ALL[2])["summary"]["pass"], 1);
+    let asked = bed.server.lock().asked.clone();
+    assert!(
+        !asked.iter().any(|asked| asked.contains("/secrets")),
+        "{asked:?}"
+    );
+    // The lists of a namespace are read once.
+    let services = "GET /api/v1/namespaces/shop/services";
+    assert_eq!(asked.iter().filter(|asked| *asked == services).count(), 1);
+    bed.writes();
+    let again = Outcome {
+        written: 0,
+        ..expected
+    };
+    assert_eq!(bed.scanner.once().await, again);
+    assert_eq!(bed.writes(), [""; 0]);
+    assert_eq!(bed.events(), [""; 0]);
+    assert_eq!(bed.metric("natsguard_standing_faults{"), FAULTS);
+    assert_eq!(
+        bed.metric("natsguard_scan_workloads"),
+        ["natsguard_scan_workloads 3"]
+    );
+    assert_eq!(
+        bed.metric("natsguard_scan_failures"),
+        ["natsguard_scan_failures_total 0"]
+    );
+    assert_eq!(
+        bed.metric("natsguard_scan_duration_seconds_count"),
+        ["natsguard_scan_duration_seconds_count 2"]
+    );
+}
+
+#[tokio::test]
+async fn a_report_goes_when_nothing_stands_behind_it() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    bed.scanner.once().await;
+    let mut world = bed.server.lock();
+    world.objects.remove(&set("legacy", "bad"));
+    world.put(&set("shop", "good"), workload("postgres", false));
+    // Anybody can write a label.
+    let label = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "natsguard"}}});
+    world.put(&format!("{REPORTS}/shop/reports/other"), label);
+    world.forgets = true;
+    drop(world);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.written, outcome.removed, outcome.failures),
+        (0, 2, 0)
+    );
+    assert!(!bed.server.lock().forgets);
+    assert_eq!(bed.reports(REPORTS), [ALL[1], "shop/other"]);
+    assert_eq!(bed.metric("natsguard_standing_faults{"), FAULTS[1..]);
+}
+
+#[tokio::test]
+async fn reports_follow_the_kinds_that_the_cluster_has() {
+    let bed = Bed::new(Reports::Auto, &[]);
+    let outcome = bed.scanner.once().await;
+    assert_eq!((outcome.kind, outcome.written), (None, 0));
+    assert_eq!(bed.events().len(), 2);
+    bed.server.lock().kinds.insert(Kind::PolicyReport);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.kind, outcome.written),
+        (Some(Kind::PolicyReport), 3)
+    );
+    bed.server.lock().kinds.insert(Kind::Report);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(outcome.kind, Some(Kind::Report));
+    assert_eq!(
+        (outcome.written, outcome.removed, outcome.failures),
+        (3, 3, 0)
+    );
+    assert_eq!(bed.reports(REPORTS), ALL);
+    assert_eq!(bed.reports(POLICY_REPORTS), [""; 0]);
+    assert_eq!(bed.events(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_kind_that_was_asked_for_and_is_not_there_is_a_failure() {
+    let bed = Bed::new(Reports::OpenReports, &[Kind::PolicyReport]);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.kind, outcome.failures, outcome.written),
+        (None, 1, 0)
+    );
+    let bed = Bed::new(Reports::PolicyReports, &[Kind::Report, Kind::PolicyReport]);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.kind, outcome.failures),
+        (Some(Kind::PolicyReport), 0)
+    );
+    assert_eq!(bed.reports(REPORTS), [""; 0]);
+    assert_eq!(bed.reports(POLICY_REPORTS), ALL);
+}
+
+#[tokio::test]
+async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
+    for broken in [
+        "/api/v1/namespaces/legacy/services",
+        "/api/v1/namespaces/legacy/configmaps",
+    ] {
+        let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+        bed.scanner.once().await;
+        bed.writes();
+        let mut world = bed.server.lock();
+        world.broken.push(broken.to_owned());
+        // Not even the one whose workload seems to be gone.
+        world.objects.remove(&set("legacy", "bad"));
+        world.put(&set("legacy", "new"), workload("nats", true));
+        world.objects.remove(&set("shop", "good"));
+        drop(world);
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.failures, outcome.removed), (1, 1), "{broken}");
+        assert_eq!(bed.reports(REPORTS), ALL[..2]);
+        assert_eq!(bed.writes().len(), 1);
+        assert_eq!(bed.metric("natsguard_standing_faults{"), FAULTS);
+        assert_eq!(
+            bed.metric("natsguard_scan_failures"),
+            ["natsguard_scan_failures_total 1"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_listed_keeps_its_reports() {
+    for broken in [
+        "/apis/apps/v1/deployments",
+        "/apis/apps/v1/statefulsets",
+        "/apis/openreports.io/v1alpha1",
+        "/apis/wgpolicyk8s.io/v1alpha2",
+        "/apis/openreports.io/v1alpha1/reports",
+    ] {
+        let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+        bed.scanner.once().await;
+        bed.writes();
+        bed.server.lock().broken.push(broken.to_owned());
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.failures, outcome.faults), (1, 2), "{broken}");
+        assert_eq!(bed.reports(REPORTS), ALL, "{broken}");
+        assert_eq!(bed.metric("natsguard_standing_faults{"), FAULTS, "{broken}");
+        assert_eq!(bed.writes(), [""; 0], "{broken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_reports_a_fault_is_said_on_its_workload_once_an_hour() {
+    let bed = Bed::new(Reports::None, &[]);
+    let says = |kind: &str, namespace: &str, name: &str| {
+        format!(
+            "{kind}/{name}: StandingFault: network-filesystem: JetStream's store lies on a network file system: volume \
+             store of {kind} {namespace}/{name}: NFS: volume store, nfs; to mend it, put the store on a local disk or a \
+             block device: a volumeClaimTemplate of such a StorageClass"
+        )
+    };
+    bed.scanner.once().await;
+    assert_eq!(
+        bed.events(),
+        [
+            says("StatefulSet", "legacy", "bad"),
+            says("Deployment", "shop", "front")
+        ]
+    );
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [""; 0]);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    bed.server.lock().objects.remove(&set("legacy", "bad"));
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [says("Deployment", "shop", "front")]);
+    // What was gone is new when it comes back.
+    bed.server
+        .lock()
+        .put(&set("legacy", "bad"), workload("nats", true));
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [says("StatefulSet", "legacy", "bad")]);
+}
+
+#[tokio::test]
+async fn exemptions_that_are_no_good_are_pointed_out_once() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    bed.scanner.memory.lock().await.events.pod = Some(events::pod(
+        "natsguard".to_owned(),
+        "natsguard-0".to_owned(),
+    ));
+    let exemption = |namespace: &str, expires: &str| {
+        json!({
+            "policy": "network-filesystem", "namespace": namespace, "reason": "moves", "expires": expires,
+        })
+    };
+    let exemptions = json!([
+        exemption("legacy", "2027-12-31"),
+        exemption("shop", "2027-06-30"),
+        exemption("gone", "2027-12-31"),
+    ]);
+    bed.settings.store(settings(exemptions));
+    let outcome = bed.scanner.once().await;
+    assert_eq!((outcome.faults, outcome.failures), (1, 0));
+    assert_eq!(
+        bed.events(),
+        [
+            "Pod/natsguard-0: ExpiredExemption: exemptions[1] (network-filesystem in shop): expired; renew it or remove it",
+            "Pod/natsguard-0: UnusedExemption: exemptions[2] (network-filesystem in gone): lifts no fault of any workload; \
+             correct it or remove it",
+        ]
+    );
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [""; 0]);
+    let exemptions = [("gone", "unused"), ("legacy", "used"), ("shop", "expired")].map(|(namespace, state)| {
+        format!(
+            r#"natsguard_exemptions{{policy="network-filesystem",namespace="{namespace}",state="{state}"}} 1"#
+        )
+    });
+    assert_eq!(bed.metric("natsguard_exemptions{"), exemptions);
+    assert_eq!(bed.report(ALL[0])["results"][0]["result"], "skip");
+    bed.settings.store(settings(json!([])));
+    bed.scanner.once().await;
+    assert_eq!(bed.metric("natsguard_exemptions{"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_scans_on_and_on_and_counts_nothing_after_its_end() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    let ended = tokio::time::timeout(Duration::from_mins(35), bed.scanner.run()).await;
+    assert!(ended.is_err());
+    // After some seconds, and then every 9 to 11 minutes.
+    let count = bed.metric("natsguard_scan_duration_seconds_count");
+    assert_eq!(count, ["natsguard_scan_duration_seconds_count 4"]);
+    assert_eq!(bed.metric("natsguard_standing_faults{"), [""; 0]);
+    assert_eq!(
+        bed.metric("natsguard_scan_workloads"),
+        ["natsguard_scan_workloads 0"]
+    );
+}
+
+#[test]
+fn scans_come_at_times_that_differ_by_a_tenth() {
+    let minute = Duration::from_mins(1);
+    let of = |random| jittered(minute, random).as_millis();
+    assert_eq!(
+        (of(0), of(6000), of(12_000), of(12_001)),
+        (54_000, 60_000, 66_000, 54_000)
+    );
+    assert_eq!(jittered(Duration::ZERO, u64::MAX), Duration::ZERO);
+    assert!(jittered(Duration::MAX, u64::MAX) > minute);
+}
+
+#[test]
+fn kinds_of_reports_are_named_as_on_the_command_line() {
+    let names: Vec<String> = Reports::value_variants()
+        .iter()
+        .filter_map(|reports| Some(reports.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    assert_eq!(names, ["auto", "openreports", "policyreports", "none"]);
+}
