@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
@@ -49,11 +50,13 @@ pub struct Work {
 }
 
 impl Work {
-    /// Begins; it ends with the result.
-    pub fn begin(&self) -> JoinSet<()> {
+    /// Begins; it ends with the result. Of StatefulSets those are reviewed that are written from `since` on.
+    pub fn begin(&self, since: Timestamp) -> JoinSet<()> {
         let mut parts = JoinSet::new();
         let work = self.clone();
-        parts.spawn(lasting(self.panics.clone(), move || work.clone().review()));
+        parts.spawn(lasting(self.panics.clone(), move || {
+            work.clone().review(since)
+        }));
         let scanner = Arc::clone(&self.scanner);
         parts.spawn(lasting(self.panics.clone(), move || {
             let scanner = Arc::clone(&scanner);
@@ -63,9 +66,9 @@ impl Work {
     }
 
     /// Reviews what changes. Dropped whole, so that nothing of it goes on alone.
-    async fn review(self) {
+    async fn review(self, since: Timestamp) {
         let (sender, changes) = mpsc::channel(CHANGES);
-        let watch = watch::run(self.watcher, self.metrics.clone(), sender);
+        let watch = watch::run(self.watcher, self.metrics.clone(), since, sender);
         let repairer = &self.repairer;
         let review =
             |key: watch::Key| async move { repairer.review(&key.namespace, &key.name).await };
@@ -77,7 +80,7 @@ impl Work {
 pub async fn run(
     mut elector: Elector,
     metrics: &Metrics,
-    begin: impl Fn() -> JoinSet<()>,
+    begin: impl Fn(Timestamp) -> JoinSet<()>,
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = pin!(stop);
@@ -88,7 +91,7 @@ pub async fn run(
         };
         tracing::info!(identity = elector.identity(), "leading");
         metrics.leads(true);
-        let mut parts = begin();
+        let mut parts = begin(term.since);
         let stopped = tokio::select! {
             () = elector.hold(term) => false,
             () = &mut stop => true,

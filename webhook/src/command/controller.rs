@@ -143,7 +143,7 @@ impl Parts {
         let works = controller::run(
             elector,
             &work.metrics,
-            || work.begin(),
+            |since| work.begin(since),
             lifecycle.draining(),
         );
         let told = async {

@@ -2,6 +2,8 @@
 //!
 //! Of each object only its key, its generation and whether it runs NATS outlive the parser, and only of NATS ones anything is
 //! kept: ten thousand others cost nothing.
+//!
+//! What has not changed since natsguard is there is left as it is: nobody's cluster moves because somebody installs natsguard.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +12,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Api, Client, Error, Resource};
@@ -66,6 +69,8 @@ pub enum Change {
 #[serde(from = "Whole")]
 pub struct Set {
     metadata: ObjectMeta,
+    /// When somebody last wrote it, its status aside.
+    changed: Option<Timestamp>,
     runs_nats: bool,
 }
 
@@ -77,11 +82,22 @@ struct Whole {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Identity {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
     generation: Option<i64>,
+    creation_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    managed_fields: Vec<Written>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    time: Option<Timestamp>,
+    #[serde(default)]
+    subresource: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -103,8 +119,15 @@ impl From<Whole> for Set {
             namespace,
             uid,
             generation,
+            creation_timestamp,
+            managed_fields,
         } = whole.metadata;
+        let written = managed_fields.into_iter();
+        let written = written
+            .filter(|written| written.subresource != "status")
+            .filter_map(|written| written.time);
         Self {
+            changed: written.chain(creation_timestamp).max(),
             metadata: ObjectMeta {
                 name,
                 namespace,
@@ -151,8 +174,10 @@ impl Resource for Set {
 type Version = (Option<String>, Option<i64>);
 
 /// The NATS StatefulSets that are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sets {
+    /// What was last written before is known already.
+    since: Timestamp,
     known: BTreeMap<Key, Version>,
     /// Those that the list under way has shown so far.
     listed: BTreeSet<Key>,
@@ -202,21 +227,26 @@ impl Sets {
             return (None, None);
         };
         let key = Key { namespace, name };
+        let is_old = set.changed.is_some_and(|changed| changed < self.since);
         if !set.runs_nats {
             let gone = self.known.remove(&key).map(|_| Change::Gone(key));
             return (None, gone);
         }
         let version = (uid, generation);
         let former = self.known.insert(key.clone(), version.clone());
-        let is_new = former.as_ref() != Some(&version);
+        let is_new = former.as_ref() != Some(&version) && !(former.is_none() && is_old);
         (Some(key.clone()), is_new.then_some(Change::Changed(key)))
     }
 }
 
-/// Tells each change until nobody listens; at the beginning each StatefulSet is one.
-pub async fn run(client: Client, metrics: Metrics, changes: Sender<Change>) {
+/// Tells each change until nobody listens; at the beginning each StatefulSet that was written since then is one.
+pub async fn run(client: Client, metrics: Metrics, since: Timestamp, changes: Sender<Change>) {
     let mut watching = Watching {
-        sets: Sets::default(),
+        sets: Sets {
+            since,
+            known: BTreeMap::new(),
+            listed: BTreeSet::new(),
+        },
         problem: Problem::new("StatefulSets can't be watched"),
         pause: PAUSES[0],
         failed: None,

@@ -168,6 +168,21 @@ impl World {
         self.sets.insert(name.to_owned(), set);
     }
 
+    /// Notes that somebody wrote a set, or its status.
+    pub(super) fn written(&mut self, name: &str, second: i64, subresource: &str) {
+        let time = jiff::Timestamp::from_second(second).unwrap().to_string();
+        let entry = json!({"manager": "helm", "operation": "Apply", "time": time, "subresource": subresource});
+        let metadata = &mut self.sets.get_mut(name).unwrap()["metadata"];
+        if metadata["managedFields"].is_null() {
+            metadata["creationTimestamp"] = json!("1970-01-01T00:00:01Z");
+            metadata["managedFields"] = json!([]);
+        }
+        metadata["managedFields"]
+            .as_array_mut()
+            .unwrap()
+            .push(entry);
+    }
+
     pub(super) fn delete(&mut self, name: &str) {
         let set = self.sets.remove(name).unwrap();
         let set = self.numbered(set);

@@ -69,7 +69,7 @@ impl Bed {
         );
         let running = tokio::spawn(async move {
             let metrics = Metrics::register(&mut Registry::default());
-            let begin = || {
+            let begin = |_| {
                 let work = Working::begin(&log, &name, &working);
                 let mut parts = JoinSet::new();
                 parts.spawn(async move {

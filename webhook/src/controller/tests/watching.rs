@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::sleep;
@@ -21,7 +22,8 @@ impl Bed {
         prepare(&server);
         let (sender, changes) = mpsc::channel(1000);
         let metrics = Metrics::register(&mut Registry::default());
-        tokio::spawn(watch::run(server.client(), metrics, sender));
+        let since = Timestamp::from_second(1000).unwrap();
+        tokio::spawn(watch::run(server.client(), metrics, since, sender));
         Self { server, changes }
     }
 
@@ -72,6 +74,22 @@ async fn only_new_specs_of_nats_sets_are_told() {
     });
     assert_eq!(again.await, ["-b", "+b"]);
     assert_eq!(bed.server.lock().asked.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_there_before_is_told_once_it_changes() {
+    let mut bed = Bed::start(|server| {
+        let mut world = server.lock();
+        for name in ["old", "scaled", "busy"] {
+            world.set(name, "nats:2.12", 1, name);
+            world.written(name, 999, "");
+        }
+        world.written("scaled", 1000, "scale");
+        world.written("busy", 2000, "status");
+    });
+    assert_eq!(bed.told(1).await, ["+scaled"]);
+    let rolled = bed.after(|server| server.lock().set("old", "nats:2.14", 2, "old"));
+    assert_eq!(rolled.await, ["+old"]);
 }
 
 #[tokio::test(start_paused = true)]
