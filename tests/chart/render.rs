@@ -141,14 +141,13 @@ fn rights(objects: &[Value], component: &str) -> Vec<String> {
 }
 
 /// Every right that the webhook has. A longer list is a decision, not a detail.
-const RIGHTS: [&str; 14] = [
+const RIGHTS: [&str; 13] = [
     "ClusterRole /configmaps: get",
     "ClusterRole /persistentvolumeclaims: get",
     "ClusterRole /persistentvolumes: get list",
     "ClusterRole /services: get list",
     "ClusterRole storage.k8s.io/storageclasses: get list",
     "ClusterRole apps/statefulsets: list",
-    "ClusterRole autoscaling/horizontalpodautoscalers: list",
     "ClusterRole /nodes: list",
     "ClusterRole admissionregistration.k8s.io/mutatingwebhookconfigurations[natsguard]: get patch",
     "ClusterRole admissionregistration.k8s.io/validatingwebhookconfigurations[natsguard]: get patch",
@@ -166,7 +165,7 @@ fn these_are_all_rights_of_the_webhook() {
         .iter()
         .map(|line| line.replace("natsguard", "guard"))
         .collect();
-    with_secrets.insert(8, "ClusterRole /secrets: get".to_owned());
+    with_secrets.insert(7, "ClusterRole /secrets: get".to_owned());
     assert_eq!(of("ci/everything-values.yaml"), with_secrets);
     // Where somebody else makes the certificate there is nothing to write.
     let reading: Vec<String> = RIGHTS
@@ -181,15 +180,14 @@ fn these_are_all_rights_of_the_webhook() {
     ] {
         assert_eq!(of(values), reading, "{values}");
     }
-    assert_eq!(of("ci/admission-only-values.yaml"), RIGHTS[..13]);
+    assert_eq!(of("ci/admission-only-values.yaml"), RIGHTS[..12]);
 }
 
 /// Every right that the controller has.
-const CONTROLLER: [&str; 17] = [
+const CONTROLLER: [&str; 16] = [
     "ClusterRole /persistentvolumeclaims: get",
     "ClusterRole /persistentvolumes: get list",
     "ClusterRole storage.k8s.io/storageclasses: get list",
-    "ClusterRole autoscaling/horizontalpodautoscalers: list",
     "ClusterRole /nodes: list",
     "ClusterRole apps/statefulsets: get list watch",
     "ClusterRole apps/daemonsets: list",
@@ -218,7 +216,7 @@ fn these_are_all_rights_of_the_controller() {
         .iter()
         .map(|line| line.replace("natsguard", "guard"))
         .collect();
-    everything.insert(10, "ClusterRole /secrets: get patch".to_owned());
+    everything.insert(9, "ClusterRole /secrets: get patch".to_owned());
     assert_eq!(of("ci/everything-values.yaml"), everything);
     let none = helm::template(&["--set", "controller.reports=none"]).expect("it renders");
     assert_eq!(

@@ -9,6 +9,7 @@
     reason = "a test that can't go on has failed, and says so"
 )]
 
+mod controller;
 mod guard;
 mod lifecycle;
 mod node_failure;
@@ -203,6 +204,66 @@ const TESTS: &[(&str, Needs, Test)] = &[
         "guard::hostile::a_crowd_does_not_stop_reviews",
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::hostile::crowd(space)),
+    ),
+    (
+        "controller::first_file::a_file_before_its_workload_is_right_in_time",
+        Needs::GUARD,
+        |space| Box::pin(controller::first_file::mesh(space)),
+    ),
+    (
+        "controller::first_file::a_wrong_file_stays_for_milliseconds",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::first_file::time(space)),
+    ),
+    (
+        "controller::scale::routes_follow_a_person",
+        Needs::GUARD,
+        |space| Box::pin(controller::scale::by_hand(space)),
+    ),
+    (
+        "controller::scale::routes_follow_an_autoscaler",
+        Needs::GUARD,
+        |space| Box::pin(controller::scale::by_autoscaler(space)),
+    ),
+    (
+        "controller::ownership::helm_4_upgrades_as_if_nothing_had_happened",
+        Needs::GUARD,
+        |space| Box::pin(controller::ownership::server_side(space)),
+    ),
+    (
+        "controller::ownership::helm_3_patches_as_if_nothing_had_happened",
+        Needs::GUARD,
+        |space| Box::pin(controller::ownership::patches(space)),
+    ),
+    (
+        "controller::existing::an_install_reports_and_changes_nothing",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::existing::install(space)),
+    ),
+    (
+        "controller::leader::another_takes_over_and_nothing_is_done_twice",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::leader::killed(space)),
+    ),
+    (
+        "controller::leader::it_goes_on_when_the_apiserver_is_back",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::leader::apiserver_restarted(space)),
+    ),
+    (
+        "controller::fight::an_owner_that_insists_is_left_alone",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::fight::owner(space)),
+    ),
+    (
+        "controller::large::thousands_of_workloads_fit",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::large::cluster(space)),
+    ),
+    (
+        "controller::rights::what_is_granted_is_used",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(controller::rights::used(space)),
     ),
 ];
 

@@ -179,6 +179,19 @@ impl Cluster {
         process::signal(process, Signal::CONT)
     }
 
+    /// Ends the apiserver at once and starts it again: every watch breaks.
+    pub fn restart_apiserver(&self) -> Result<()> {
+        process::signal("kube-apiserver", Signal::KILL)?;
+        // The port is free once the process is gone.
+        thread::sleep(Duration::from_secs(1));
+        control_plane::start_apiserver(&self.programs, &Cgroups::mounted()?).map(drop)
+    }
+
+    /// What natsguard asked the apiserver for, one JSON object of the kind `audit.k8s.io/v1 Event` a line.
+    pub fn audit_log(&self) -> Result<String> {
+        Ok(fs::read_to_string(control_plane::audit_log())?)
+    }
+
     /// Stops all processes of a pod where they are, its sandbox included.
     pub fn pause_pod(&self, uid: &str) -> Result<()> {
         signal_pod(uid, Signal::STOP)
@@ -321,7 +334,10 @@ fn start(
         "starting Kubernetes {} with {nodes} nodes",
         programs::pinned("kube-apiserver")?
     ));
-    let mut processes = control_plane::start_apiserver(programs, &cgroups)?;
+    let mut processes = vec![
+        control_plane::start_etcd(programs, &cgroups)?,
+        control_plane::start_apiserver(programs, &cgroups)?,
+    ];
     let nodes: Vec<Node> = (1..=nodes).map(Node).collect();
     for node in &nodes {
         node.configure(programs, &authority)?;

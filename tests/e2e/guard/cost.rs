@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use natsguard_tests::bed::guard::LABELS;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::json;
@@ -87,7 +88,7 @@ pub async fn strangers(space: &Space) -> Result<()> {
 pub async fn memory(space: &Space) -> Result<()> {
     const MIB: u64 = 1024 * 1024;
     let many: usize = if space.options.full { 20_000 } else { 500 };
-    let before = space.target.guard_memory().await?;
+    let before = space.target.memory(LABELS).await?;
     let (maps, secrets): (Api<ConfigMap>, Api<Secret>) = (space.api(), space.api());
     let make = PostParams::default();
     stream::iter(0..many)
@@ -109,7 +110,7 @@ pub async fn memory(space: &Space) -> Result<()> {
         .try_collect::<()>()
         .await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let after = space.target.guard_memory().await?;
+    let after = space.target.memory(LABELS).await?;
     let show = |memory: &std::collections::BTreeMap<String, u64>| {
         memory
             .values()

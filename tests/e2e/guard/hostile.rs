@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use natsguard_tests::bed::guard::NAMESPACE;
+use natsguard_tests::bed::guard::{LABELS, NAMESPACE};
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
@@ -234,7 +234,7 @@ pub async fn crowd(space: &Space) -> Result<()> {
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     let busy = p99(&door, &request).await?;
-    let memory = space.target.guard_memory().await?;
+    let memory = space.target.memory(LABELS).await?;
     crowd.abort_all();
     let most = memory.values().max().copied().unwrap_or_default();
     say(&format!(

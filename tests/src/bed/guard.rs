@@ -16,8 +16,11 @@ use crate::cluster::place;
 pub const NAMESPACE: &str = "natsguard-system";
 /// The release, and so the name of its objects.
 pub const RELEASE: &str = "natsguard";
-/// Selects its pods.
+/// Selects the pods of the webhook.
 pub const LABELS: &str = "app.kubernetes.io/name=natsguard,app.kubernetes.io/component=webhook";
+/// Selects the pods of the controller.
+pub const CONTROLLER_LABELS: &str =
+    "app.kubernetes.io/name=natsguard,app.kubernetes.io/component=controller";
 
 /// What kube-apiserver counts of the calls to webhooks, all of them together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,20 +113,24 @@ impl Target {
 
     /// The pods of natsguard's webhook, by name, without those on their way out.
     pub async fn guards(&self) -> Result<Vec<Pod>> {
+        self.own_pods(LABELS).await
+    }
+
+    async fn own_pods(&self, labels: &str) -> Result<Vec<Pod>> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let mut pods = pods
-            .list(&ListParams::default().labels(LABELS))
+            .list(&ListParams::default().labels(labels))
             .await?
             .items;
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         Ok(pods)
     }
 
-    /// The resident memory of each of natsguard's pods on this machine, in bytes, by the name of the pod.
-    pub async fn guard_memory(&self) -> Result<BTreeMap<String, u64>> {
+    /// The resident memory of each of natsguard's pods that labels select, in bytes, by the name of the pod.
+    pub async fn memory(&self, labels: &str) -> Result<BTreeMap<String, u64>> {
         let local = self.local()?;
         let mut memory = BTreeMap::new();
-        for pod in self.guards().await? {
+        for pod in self.own_pods(labels).await? {
             let uid = pod.metadata.uid.context("a pod has a uid")?;
             let bytes = local.memory_of(&uid, "natsguard")?;
             memory.insert(pod.metadata.name.context("a pod has a name")?, bytes);

@@ -1,6 +1,7 @@
 //! The control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, on the machine itself.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -37,8 +38,19 @@ pub(crate) fn identities(authority: &Authority) -> Result<()> {
     pki::service_account_key()
 }
 
-/// Starts etcd and the apiserver.
-pub(crate) fn start_apiserver(programs: &Programs, cgroups: &Cgroups) -> Result<Vec<Process>> {
+/// What is written down of requests: all that natsguard asks for, without bodies.
+const AUDIT: &str = r#"{
+  "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:natsguard-system"]}, {"level": "None"}]
+}"#;
+
+/// Where it is written down, one JSON object a line.
+pub(crate) fn audit_log() -> PathBuf {
+    place::run_in("log").join("audit.log")
+}
+
+/// Starts etcd.
+pub(crate) fn start_etcd(programs: &Programs, cgroups: &Cgroups) -> Result<Process> {
     let mut etcd = programs.command("etcd")?;
     etcd.arg("--data-dir").arg(place::run_in("etcd")).args([
         "--listen-client-urls",
@@ -50,6 +62,13 @@ pub(crate) fn start_apiserver(programs: &Programs, cgroups: &Cgroups) -> Result<
         // What a power cut would do to a test cluster is nobody's worry.
         "--unsafe-no-fsync",
     ]);
+    Process::start(cgroups, "etcd", &etcd)
+}
+
+/// Starts the apiserver.
+pub(crate) fn start_apiserver(programs: &Programs, cgroups: &Cgroups) -> Result<Process> {
+    let policy = place::run_in("audit-policy.json");
+    fs::write(&policy, AUDIT)?;
     let mut apiserver = programs.command("kube-apiserver")?;
     apiserver.args([
         &format!("--etcd-servers={ETCD}"),
@@ -86,10 +105,9 @@ pub(crate) fn start_apiserver(programs: &Programs, cgroups: &Cgroups) -> Result<
     ] {
         flag_file(&mut apiserver, flag, &pki::file(name));
     }
-    Ok(vec![
-        Process::start(cgroups, "etcd", &etcd)?,
-        Process::start(cgroups, "kube-apiserver", &apiserver)?,
-    ])
+    flag_file(&mut apiserver, "audit-policy-file", &policy);
+    flag_file(&mut apiserver, "audit-log-path", &audit_log());
+    Process::start(cgroups, "kube-apiserver", &apiserver)
 }
 
 /// Starts what works through the apiserver.

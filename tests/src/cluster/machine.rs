@@ -111,13 +111,16 @@ pub(crate) fn forward() -> Result<()> {
     fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("forwarding can't be switched on")
 }
 
+/// How cgroups begin that this project, the kubelet and containerd make.
+const CGROUPS: [&str; 5] = ["containerd", "cri", "k8s", "kube", "natsguard"];
+
 /// What a cluster could leave behind on a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footprint(BTreeSet<String>);
 
 impl Footprint {
     /// What there is now: processes of our programs or in namespaces other than ours, network namespaces, mounts, links,
-    /// routes, cgroups, changed kernel settings, files where programs of a node write, and the folder of the running cluster.
+    /// routes, cgroups as Kubernetes names them, changed kernel settings, files where programs of a node write, and the folder of the running cluster.
     pub fn now() -> Result<Self> {
         let stop = Stop::default();
         let mut found = BTreeSet::new();
@@ -137,7 +140,9 @@ impl Footprint {
             found.insert(format!("setting {name} = {value}"));
         }
         for path in below(Path::new("/sys/fs/cgroup"), 3) {
-            if path.is_dir() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // The machine's own come and go with its sessions and services.
+            if path.is_dir() && CGROUPS.iter().any(|ours| name.starts_with(ours)) {
                 found.insert(format!("cgroup {}", path.display()));
             }
         }

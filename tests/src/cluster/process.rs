@@ -23,7 +23,10 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a program in the cluster's cgroup. What it prints goes to `log/<name>.log` of the running cluster.
     pub(crate) fn start(cgroups: &Cgroups, name: &str, command: &Command) -> Result<Self> {
-        let log = File::create(place::run_in("log").join(format!("{name}.log")))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(place::run_in("log").join(format!("{name}.log")))?;
         let child = Command::new("sh")
             .args(["-c", BECOME, "sh"])
             .arg(cgroups.entrance()?)

@@ -4,8 +4,7 @@ use natsguard_policies::workload::may_run_server;
 use serde_json::Value;
 
 use super::resource::{
-    AUTOSCALERS, CLAIMS, CLASSES, CONFIG_MAPS, NODES, Resource, SECRETS, SERVICES, STATEFUL_SETS,
-    VOLUMES,
+    CLAIMS, CLASSES, CONFIG_MAPS, NODES, Resource, SECRETS, SERVICES, STATEFUL_SETS, VOLUMES,
 };
 use super::{Facts, Known, Query};
 
@@ -101,7 +100,7 @@ impl Reader<'_> {
     /// What decides about names and numbers of pods.
     fn peers(&self, workload: &Value) -> Vec<Query> {
         let services = Query::all(&SERVICES, self.namespace);
-        let mut queries = vec![Query::all(&AUTOSCALERS, self.namespace)];
+        let mut queries = Vec::new();
         // The list can't say that a Service is not there.
         if let Some(name) = text(workload, "/spec/serviceName") {
             let is_listed = match self.facts.get(&services) {

@@ -92,14 +92,6 @@ pub const CLAIMS: Resource = namespaced(
     "PersistentVolumeClaim",
     &["get"],
 );
-/// Whether `replicas` tells the number of pods.
-pub const AUTOSCALERS: Resource = namespaced(
-    "autoscaling",
-    "v2",
-    "horizontalpodautoscalers",
-    "HorizontalPodAutoscaler",
-    &["list"],
-);
 /// The volumes of a store.
 pub const VOLUMES: Resource = cluster(
     "",
@@ -119,7 +111,6 @@ pub const NODES: Resource = cluster("", "nodes", "Node", &["list"]);
 
 /// Everything that a review reads. A missing right makes facts unknown and breaks nothing.
 pub const NEEDED: &[&Resource] = &[
-    &AUTOSCALERS,
     &CLAIMS,
     &CLASSES,
     &CONFIG_MAPS,

@@ -4,8 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::resource::{
-    AUTOSCALERS, CLAIMS, CLASSES, CONFIG_MAPS, NEEDED, NODES, SECRETS, SERVICES, STATEFUL_SETS,
-    VOLUMES,
+    CLAIMS, CLASSES, CONFIG_MAPS, NEEDED, NODES, SECRETS, SERVICES, STATEFUL_SETS, VOLUMES,
 };
 use super::*;
 
@@ -93,7 +92,6 @@ async fn a_workload_leads_to_all_that_its_rules_read() {
     let mut expected = vec![
         Query::all(&STATEFUL_SETS, "messaging"),
         Query::all(&SERVICES, "messaging"),
-        Query::all(&AUTOSCALERS, "messaging"),
         Query::all(&NODES, ""),
         Query::all(&VOLUMES, "messaging"),
         named(&CONFIG_MAPS, "nats-config"),

@@ -1,0 +1,177 @@
+//! The controller on a real cluster: what nobody writes again is looked after, and nothing else is touched.
+
+pub mod existing;
+pub mod fight;
+pub mod first_file;
+pub mod large;
+pub mod leader;
+pub mod ownership;
+pub mod rights;
+pub mod scale;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Event};
+use kube::api::ListParams;
+use natsguard_tests::bed::nats::{Governing, Nats};
+use natsguard_tests::bed::space::Space;
+use serde_json::{Value, json};
+
+/// For what takes seconds where the machine is idle.
+const START: Duration = Duration::from_secs(90);
+/// The annotation by which the controller asks for a repair.
+const REVIEWED: &str = "natsguard.dev/reviewed";
+
+/// A deployment whose one route names the Service.
+fn faulty(namespace: &str) -> Nats {
+    Nats {
+        routes: vec!["nats://nats:6222".to_owned()],
+        governing: Governing::Published,
+        ..Nats::sound(namespace)
+    }
+}
+
+/// A ConfigMap with a Service route and its StatefulSet, under a name of their own, which no node takes.
+fn pair(namespace: &str, name: &str) -> Result<[Value; 2]> {
+    let objects = faulty(namespace).objects()?;
+    let (mut map, mut set) = (objects[0].clone(), objects[2].clone());
+    map["metadata"]["name"] = name.into();
+    set["metadata"]["name"] = name.into();
+    let labels = json!({"app": name});
+    set["spec"]["selector"]["matchLabels"] = labels.clone();
+    let template = &mut set["spec"]["template"];
+    template["metadata"]["labels"] = labels;
+    template["spec"]["volumes"][0]["configMap"]["name"] = name.into();
+    template["spec"]["nodeSelector"] = json!({"natsguard.dev/no": "such-node"});
+    Ok([map, set])
+}
+
+/// The names of a pair's pods, as routes.
+fn pair_routes(namespace: &str, name: &str, replicas: usize) -> Vec<String> {
+    (0..replicas)
+        .map(|pod| format!("nats://{name}-{pod}.nats.{namespace}.svc.cluster.local:6222"))
+        .collect()
+}
+
+/// The routes of a ConfigMap's file.
+fn routes_of(map: &ConfigMap) -> Vec<String> {
+    let text = map.data.as_ref().and_then(|data| data.get("nats.conf"));
+    text.into_iter()
+        .flat_map(|text| text.lines())
+        .map(str::trim)
+        .filter(|line| line.starts_with("nats://"))
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn routes(space: &Space, name: &str) -> Result<Vec<String>> {
+    Ok(routes_of(&space.api::<ConfigMap>().get(name).await?))
+}
+
+async fn wait_routes(space: &Space, name: &str, wanted: &[String], limit: Duration) -> Result<()> {
+    space
+        .wait(&format!("the routes of {name}"), limit, async || {
+            let seen = routes(space, name).await?;
+            Ok(if seen == wanted {
+                Ok(())
+            } else {
+                Err(format!("they are {seen:?}"))
+            })
+        })
+        .await
+}
+
+/// The Events of an object: reason and text.
+async fn events(space: &Space, name: &str) -> Result<Vec<(String, String)>> {
+    let fields = ListParams::default().fields(&format!("involvedObject.name={name}"));
+    let events = space.api::<Event>().list(&fields).await?;
+    Ok(events
+        .into_iter()
+        .map(|event| {
+            (
+                event.reason.unwrap_or_default(),
+                event.message.unwrap_or_default(),
+            )
+        })
+        .collect())
+}
+
+async fn wait_event(space: &Space, name: &str, reason: &str, limit: Duration) -> Result<String> {
+    space
+        .wait(&format!("an Event {reason} of {name}"), limit, async || {
+            let events = events(space, name).await?;
+            let found = events.iter().find(|(of, _)| of == reason);
+            Ok(found
+                .map(|(_, text)| text.clone())
+                .ok_or_else(|| format!("{events:?}")))
+        })
+        .await
+}
+
+/// The pods of a StatefulSet: their names with uid and restarts, which change with every rollout and every crash.
+async fn lives(space: &Space, labels: &str) -> Result<BTreeMap<String, (String, i32)>> {
+    let pods = space.pods(labels).await?;
+    pods.into_iter()
+        .map(|pod| {
+            let restarts = pod
+                .status
+                .and_then(|status| status.container_statuses)
+                .into_iter()
+                .flatten()
+                .map(|container| container.restart_count)
+                .sum();
+            let name = pod.metadata.name.context("a pod has a name")?;
+            Ok((
+                name,
+                (pod.metadata.uid.context("a pod has a uid")?, restarts),
+            ))
+        })
+        .collect()
+}
+
+/// How often natsguard wrote an object, dry runs aside, as the audit log of the apiserver has it.
+fn touches(space: &Space, resource: &str, name: &str) -> Result<usize> {
+    let log = space.target.local()?.audit_log()?;
+    let mut count = 0;
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        let target = &event["objectRef"];
+        let is_dry = event["requestURI"]
+            .as_str()
+            .is_some_and(|uri| uri.contains("dryRun"));
+        if event["verb"] == "patch"
+            && target["resource"] == resource
+            && target["namespace"] == space.name.as_str()
+            && target["name"] == name
+            && !is_dry
+            && event["responseStatus"]["code"] == 200
+        {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// A metric of the controller that leads, summed over its labels.
+async fn metric(space: &Space, name: &str) -> Result<f64> {
+    let leader = leader::holder(space).await?;
+    let uri =
+        format!("/api/v1/namespaces/natsguard-system/pods/{leader}:8080/proxy/metrics");
+    let text = space
+        .target
+        .client
+        .request_text(http::Request::get(uri).body(Vec::new())?)
+        .await?;
+    let values: Vec<f64> = text
+        .lines()
+        .filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        })
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect();
+    ensure!(!values.is_empty(), "there is no {name} in\n{text}");
+    Ok(values.iter().sum())
+}

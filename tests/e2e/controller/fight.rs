@@ -1,0 +1,98 @@
+//! Somebody who writes the wrong file again and again: noticed, said, and left alone.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, Patch, PatchParams};
+use natsguard_tests::bed::guard::NAMESPACE;
+use natsguard_tests::bed::say;
+use natsguard_tests::bed::space::Space;
+use serde_json::{Value, json};
+
+use super::{START, metric, pair, pair_routes, routes, touches, wait_event};
+
+/// So many repairs are made before it is called a fight.
+const PATIENCE: usize = 3;
+
+/// Admission would repair each write of the owner inside the owner's request, so the owner writes while its namespace is
+/// not guarded.
+pub async fn owner(space: &Space) -> Result<()> {
+    space
+        .target
+        .install(
+            &space.stop,
+            "--set webhook.namespaceSelector.matchLabels.guarded=yes",
+        )
+        .await?;
+    guard(space, true).await?;
+    let [map, set] = pair(&space.name, "fought")?;
+    space.apply(&[map.clone(), set]).await?;
+    let wanted = pair_routes(&space.name, "fought", 3);
+    let (start, mut repaired) = (Instant::now(), 0);
+    for round in 1..=8 {
+        let limit = if repaired > PATIENCE { 5 } else { 20 };
+        if !is_repaired(space, &wanted, Duration::from_secs(limit)).await? {
+            break;
+        }
+        repaired += 1;
+        ensure!(
+            start.elapsed() < Duration::from_secs(50),
+            "{repaired} rounds took longer than a minute"
+        );
+        write_wrong(space, &map, round).await?;
+    }
+    ensure!(
+        (PATIENCE..=PATIENCE + 1).contains(&repaired),
+        "repaired {repaired} times"
+    );
+    let told = wait_event(space, "fought", "RepairFight", START).await?;
+    let count = touches(space, "configmaps", "fought")?;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(touches(space, "configmaps", "fought")?, count);
+    assert_eq!(routes(space, "fought").await?, ["nats://nats:6222"]);
+    ensure!(metric(space, "natsguard_controller_fights_total").await? >= 1.0);
+    say(&format!("fight: left alone after {count} repairs: {told}"));
+    Ok(())
+}
+
+async fn is_repaired(space: &Space, wanted: &[String], limit: Duration) -> Result<bool> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if routes(space, "fought").await? == wanted {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(false)
+}
+
+/// The owner's write, and a change of the StatefulSet that makes natsguard look.
+async fn write_wrong(space: &Space, map: &Value, round: usize) -> Result<()> {
+    guard(space, false).await?;
+    let data = json!({"data": map["data"]});
+    space
+        .api::<ConfigMap>()
+        .patch("fought", &PatchParams::default(), &Patch::Merge(data))
+        .await?;
+    guard(space, true).await?;
+    let said = space
+        .kubectl(
+            &format!("patch statefulset fought --type merge --patch {{\"spec\":{{\"minReadySeconds\":{round}}}}}"),
+            None,
+        )
+        .await?;
+    ensure!(said.success, "{}", said.stderr);
+    Ok(())
+}
+
+/// Whether natsguard looks at the namespace. The apiserver knows a moment later.
+async fn guard(space: &Space, guarded: bool) -> Result<()> {
+    assert_ne!(space.name, NAMESPACE);
+    let label = json!({"metadata": {"labels": {"guarded": if guarded { "yes" } else { "no" }}}});
+    Api::<Namespace>::all(space.target.client.clone())
+        .patch(&space.name, &PatchParams::default(), &Patch::Merge(label))
+        .await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The one that works is killed, the apiserver goes away: the work goes on, and nothing is done twice.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{Api, PostParams};
+use natsguard_tests::bed::guard::NAMESPACE;
+use natsguard_tests::bed::say;
+use natsguard_tests::bed::space::Space;
+
+use super::{START, pair, pair_routes, touches, wait_routes};
+
+/// Another has taken over after so long.
+const TAKEN_OVER: Duration = Duration::from_secs(15);
+
+/// The pod that leads.
+pub async fn holder(space: &Space) -> Result<String> {
+    let leases: Api<Lease> = Api::namespaced(space.target.client.clone(), NAMESPACE);
+    let lease = leases.get("natsguard-controller").await?;
+    lease
+        .spec
+        .and_then(|spec| spec.holder_identity)
+        .filter(|holder| !holder.is_empty())
+        .context("nobody leads")
+}
+
+async fn create(space: &Space, name: &str) -> Result<()> {
+    let [map, set] = pair(&space.name, name)?;
+    space
+        .api::<ConfigMap>()
+        .create(&PostParams::default(), &serde_json::from_value(map)?)
+        .await?;
+    space
+        .api::<StatefulSet>()
+        .create(&PostParams::default(), &serde_json::from_value(set)?)
+        .await?;
+    Ok(())
+}
+
+/// Workloads go on to appear while the leader is killed.
+pub async fn killed(space: &Space) -> Result<()> {
+    create(space, "first").await?;
+    wait_routes(space, "first", &pair_routes(&space.name, "first", 3), START).await?;
+    let leader = holder(space).await?;
+    let pods: Api<Pod> = Api::namespaced(space.target.client.clone(), NAMESPACE);
+    let uid = pods.get(&leader).await?.metadata.uid;
+    let mut names = Vec::new();
+    let mut killed = None;
+    let mut took = None;
+    for number in 0..40 {
+        let name = format!("n{number}");
+        create(space, &name).await?;
+        names.push(name);
+        if number == 10 {
+            space
+                .target
+                .local()?
+                .kill_pod(uid.as_deref().context("a pod has a uid")?)?;
+            killed = Some(Instant::now());
+        }
+        if let Some(killed) = killed
+            && took.is_none()
+            && holder(space).await.is_ok_and(|now| now != leader)
+        {
+            took = Some(killed.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        space.stop.check()?;
+    }
+    let took = took.context("nobody else took over")?;
+    for name in &names {
+        let wanted = pair_routes(&space.name, name, 3);
+        wait_routes(space, name, &wanted, START).await?;
+        let count = touches(space, "configmaps", name)?;
+        ensure!(count == 1, "{name} was touched {count} times");
+    }
+    say(&format!(
+        "leader: another led {:.1} s after the kill; {} workloads repaired once each",
+        took.as_secs_f64(),
+        names.len()
+    ));
+    ensure!(took < TAKEN_OVER, "it took {took:?}");
+    Ok(())
+}
+
+/// Every watch breaks, and begins again.
+pub async fn apiserver_restarted(space: &Space) -> Result<()> {
+    create(space, "before").await?;
+    wait_routes(space, "before", &pair_routes(&space.name, "before", 3), START).await?;
+    space.target.local()?.restart_apiserver()?;
+    space
+        .wait("the apiserver", START, async || {
+            let answer = space.target.client.apiserver_version().await;
+            Ok(answer.map(drop).map_err(|error| error.to_string()))
+        })
+        .await?;
+    let start = Instant::now();
+    // Admission needs its endpoints known to the apiserver again.
+    let after = pair(&space.name, "after")?;
+    space
+        .wait("a workload to be admitted", START, async || {
+            Ok(space.apply(&after).await.map_err(|error| error.to_string()))
+        })
+        .await?;
+    wait_routes(space, "after", &pair_routes(&space.name, "after", 3), START).await?;
+    say(&format!(
+        "leader: repaired {:.1} s after the apiserver was back",
+        start.elapsed().as_secs_f64()
+    ));
+    assert_eq!(touches(space, "configmaps", "before")?, 1);
+    Ok(())
+}
