@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, Event};
-use kube::api::ListParams;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Service};
+use kube::api::{ListParams, PostParams};
 use natsguard_tests::bed::nats::{Governing, Nats};
 use natsguard_tests::bed::space::Space;
 use serde_json::{Value, json};
@@ -33,26 +34,68 @@ fn faulty(namespace: &str) -> Nats {
     }
 }
 
-/// A ConfigMap with a Service route and its StatefulSet, under a name of their own, which no node takes.
-fn pair(namespace: &str, name: &str) -> Result<[Value; 2]> {
-    let objects = faulty(namespace).objects()?;
-    let (mut map, mut set) = (objects[0].clone(), objects[2].clone());
-    map["metadata"]["name"] = name.into();
-    set["metadata"]["name"] = name.into();
+/// A ConfigMap with a Service route, its Service and its StatefulSet, all of one name.
+fn named(namespace: &str, name: &str) -> Result<[Value; 3]> {
+    let nats = Nats {
+        routes: vec![format!("nats://{name}:6222")],
+        ..faulty(namespace)
+    };
+    let mut objects = nats.objects()?;
     let labels = json!({"app": name});
-    set["spec"]["selector"]["matchLabels"] = labels.clone();
-    let template = &mut set["spec"]["template"];
-    template["metadata"]["labels"] = labels;
-    template["spec"]["volumes"][0]["configMap"]["name"] = name.into();
-    template["spec"]["nodeSelector"] = json!({"natsguard.dev/no": "such-node"});
-    Ok([map, set])
+    for object in &mut objects {
+        object["metadata"]["name"] = name.into();
+    }
+    objects[1]["spec"]["selector"] = labels.clone();
+    let set = &mut objects[2]["spec"];
+    set["serviceName"] = name.into();
+    set["selector"]["matchLabels"] = labels.clone();
+    set["template"]["metadata"]["labels"] = labels.clone();
+    let pod = &mut set["template"]["spec"];
+    pod["volumes"][0]["configMap"]["name"] = name.into();
+    pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]
+        ["matchLabels"] = labels;
+    objects
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("a deployment has three objects"))
 }
 
-/// The names of a pair's pods, as routes.
-fn pair_routes(namespace: &str, name: &str, replicas: usize) -> Vec<String> {
+/// The same for pods that no node takes.
+fn idle(namespace: &str, name: &str) -> Result<[Value; 3]> {
+    let mut objects = named(namespace, name)?;
+    objects[2]["spec"]["template"]["spec"]["nodeSelector"] = json!({"natsguard.dev/no": "node"});
+    Ok(objects)
+}
+
+/// The routes that a deployment of this name should have.
+fn named_routes(namespace: &str, name: &str, replicas: usize) -> Vec<String> {
     (0..replicas)
-        .map(|pod| format!("nats://{name}-{pod}.nats.{namespace}.svc.cluster.local:6222"))
+        .map(|pod| format!("nats://{name}-{pod}.{name}.{namespace}.svc.cluster.local:6222"))
         .collect()
+}
+
+/// Makes objects in their order, as fast as the apiserver takes them.
+async fn create(space: &Space, objects: &[Value]) -> Result<()> {
+    for object in objects {
+        let made = PostParams::default();
+        let object = object.clone();
+        match object["kind"].as_str() {
+            Some("ConfigMap") => {
+                let maps = space.api::<ConfigMap>();
+                maps.create(&made, &serde_json::from_value(object)?).await?;
+            }
+            Some("Service") => {
+                let services = space.api::<Service>();
+                services
+                    .create(&made, &serde_json::from_value(object)?)
+                    .await?;
+            }
+            _ => {
+                let sets = space.api::<StatefulSet>();
+                sets.create(&made, &serde_json::from_value(object)?).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The routes of a ConfigMap's file.
@@ -131,12 +174,18 @@ async fn lives(space: &Space, labels: &str) -> Result<BTreeMap<String, (String, 
         .collect()
 }
 
+/// What natsguard asked the apiserver for, as the audit log has it.
+fn audit(space: &Space) -> Result<Vec<Value>> {
+    let log = space.target.local()?.audit_log()?;
+    log.lines()
+        .map(|line| Ok(serde_json::from_str(line)?))
+        .collect()
+}
+
 /// How often natsguard wrote an object, dry runs aside, as the audit log of the apiserver has it.
 fn touches(space: &Space, resource: &str, name: &str) -> Result<usize> {
-    let log = space.target.local()?.audit_log()?;
     let mut count = 0;
-    for line in log.lines() {
-        let event: Value = serde_json::from_str(line)?;
+    for event in audit(space)? {
         let target = &event["objectRef"];
         let is_dry = event["requestURI"]
             .as_str()
@@ -157,8 +206,7 @@ fn touches(space: &Space, resource: &str, name: &str) -> Result<usize> {
 /// A metric of the controller that leads, summed over its labels.
 async fn metric(space: &Space, name: &str) -> Result<f64> {
     let leader = leader::holder(space).await?;
-    let uri =
-        format!("/api/v1/namespaces/natsguard-system/pods/{leader}:8080/proxy/metrics");
+    let uri = format!("/api/v1/namespaces/natsguard-system/pods/{leader}:8080/proxy/metrics");
     let text = space
         .target
         .client

@@ -186,6 +186,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(guard::release::upgrade(space)),
     ),
     (
+        "guard::release::an_entry_comes_and_goes",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::release::secrets_on_and_off(space)),
+    ),
+    (
         "guard::release::the_doctor_finds_nothing_wrong",
         Needs::GUARD,
         |space| Box::pin(guard::release::doctor(space)),

@@ -10,7 +10,7 @@ use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::{Value, json};
 
-use super::{START, metric, pair, pair_routes, routes, touches, wait_event};
+use super::{START, idle, metric, named_routes, routes, touches, wait_event};
 
 /// So many repairs are made before it is called a fight.
 const PATIENCE: usize = 3;
@@ -26,9 +26,9 @@ pub async fn owner(space: &Space) -> Result<()> {
         )
         .await?;
     guard(space, true).await?;
-    let [map, set] = pair(&space.name, "fought")?;
-    space.apply(&[map.clone(), set]).await?;
-    let wanted = pair_routes(&space.name, "fought", 3);
+    let objects = idle(&space.name, "fought")?;
+    space.apply(&objects).await?;
+    let wanted = named_routes(&space.name, "fought", 3);
     let (start, mut repaired) = (Instant::now(), 0);
     for round in 1..=8 {
         let limit = if repaired > PATIENCE { 5 } else { 20 };
@@ -40,7 +40,7 @@ pub async fn owner(space: &Space) -> Result<()> {
             start.elapsed() < Duration::from_secs(50),
             "{repaired} rounds took longer than a minute"
         );
-        write_wrong(space, &map, round).await?;
+        write_wrong(space, &objects[0], round).await?;
     }
     ensure!(
         (PATIENCE..=PATIENCE + 1).contains(&repaired),
@@ -50,7 +50,7 @@ pub async fn owner(space: &Space) -> Result<()> {
     let count = touches(space, "configmaps", "fought")?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(touches(space, "configmaps", "fought")?, count);
-    assert_eq!(routes(space, "fought").await?, ["nats://nats:6222"]);
+    assert_eq!(routes(space, "fought").await?, ["nats://fought:6222"]);
     ensure!(metric(space, "natsguard_controller_fights_total").await? >= 1.0);
     say(&format!("fight: left alone after {count} repairs: {told}"));
     Ok(())

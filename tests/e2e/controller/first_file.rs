@@ -3,15 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
-use natsguard_tests::bed::nats::full_names;
+use natsguard_tests::bed::nats::{LABELS, full_names};
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 
-use super::{START, faulty, lives, pair, pair_routes, routes, routes_of};
-use natsguard_tests::bed::nats::LABELS;
+use super::{START, create, faulty, idle, lives, named_routes, routes, routes_of};
 
 /// From the StatefulSet to the corrected file, 99 of a hundred times.
 const AIM: Duration = Duration::from_millis(250);
@@ -43,17 +40,15 @@ pub async fn mesh(space: &Space) -> Result<()> {
 /// How long the wrong file stays.
 pub async fn time(space: &Space) -> Result<()> {
     let count = if space.options.full { 200 } else { 20 };
-    let (maps, sets) = (space.api::<ConfigMap>(), space.api::<StatefulSet>());
+    let maps = space.api::<ConfigMap>();
     let mut times = Vec::new();
     for number in 0..count {
         let name = format!("n{number}");
-        let [map, set] = pair(&space.name, &name)?;
-        maps.create(&PostParams::default(), &serde_json::from_value(map)?)
-            .await?;
+        let objects = idle(&space.name, &name)?;
+        create(space, &objects[..2]).await?;
         let start = Instant::now();
-        sets.create(&PostParams::default(), &serde_json::from_value(set)?)
-            .await?;
-        let wanted = pair_routes(&space.name, &name, 3);
+        create(space, &objects[2..]).await?;
+        let wanted = named_routes(&space.name, &name, 3);
         while routes_of(&maps.get(&name).await?) != wanted {
             ensure!(
                 start.elapsed() < Duration::from_secs(20),
@@ -62,7 +57,7 @@ pub async fn time(space: &Space) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         times.push(start.elapsed());
-        // A writer of its own pace, which leaves the bound on writes aside.
+        // Below the bound on writes a second.
         tokio::time::sleep(Duration::from_millis(250)).await;
         space.stop.check()?;
     }

@@ -4,15 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
 use natsguard_tests::bed::guard::CONTROLLER_LABELS;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{START, metric, pair};
+use super::{START, audit, create, idle, metric};
 
 const MEMORY: u64 = 64 * 1024 * 1024;
 const FIRST_SCAN: Duration = Duration::from_secs(30);
@@ -56,7 +53,8 @@ pub async fn cluster(space: &Space) -> Result<()> {
     for event in &audit(space)?[before..] {
         let target = &event["objectRef"];
         ensure!(
-            target["resource"] != "secrets" || !matches!(event["verb"].as_str(), Some("list" | "watch")),
+            target["resource"] != "secrets"
+                || !matches!(event["verb"].as_str(), Some("list" | "watch")),
             "{event}"
         );
     }
@@ -66,36 +64,19 @@ pub async fn cluster(space: &Space) -> Result<()> {
     Ok(())
 }
 
-fn audit(space: &Space) -> Result<Vec<Value>> {
-    let log = space.target.local()?.audit_log()?;
-    log.lines()
-        .map(|line| Ok(serde_json::from_str(line)?))
-        .collect()
-}
-
 /// Makes `all` StatefulSets without pods, `nats` of them NATS with a ConfigMap each.
 async fn fill(space: &Space, all: u32, nats: u32) -> Result<()> {
-    let (maps, sets) = (space.api::<ConfigMap>(), space.api::<StatefulSet>());
     let made = futures::stream::iter(0..all)
-        .map(|number| {
-            let (maps, sets) = (maps.clone(), sets.clone());
-            async move {
-                let name = format!("n{number}");
-                let [map, mut set] = pair(&space.name, &name)?;
-                set["spec"]["replicas"] = json!(0);
-                if number < nats {
-                    maps.create(&PostParams::default(), &serde_json::from_value(map)?)
-                        .await?;
-                } else {
-                    let pod = &mut set["spec"]["template"]["spec"];
-                    pod["containers"] =
-                        json!([{"name": "web", "image": "pause"}]);
-                    pod["volumes"] = json!([]);
-                }
-                sets.create(&PostParams::default(), &serde_json::from_value(set)?)
-                    .await?;
-                anyhow::Ok(())
+        .map(|number| async move {
+            let mut objects = idle(&space.name, &format!("n{number}"))?;
+            objects[2]["spec"]["replicas"] = json!(0);
+            if number < nats {
+                return create(space, &objects).await;
             }
+            let pod = &mut objects[2]["spec"]["template"]["spec"];
+            pod["containers"] = json!([{"name": "web", "image": "pause"}]);
+            pod["volumes"] = json!([]);
+            create(space, &objects[2..]).await
         })
         .buffer_unordered(16);
     let failed: Vec<_> = made

@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
 use natsguard_tests::bed::guard::NAMESPACE;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 
-use super::{START, pair, pair_routes, touches, wait_routes};
+use super::{START, create, idle, named_routes, touches, wait_routes};
 
 /// Another has taken over after so long.
 const TAKEN_OVER: Duration = Duration::from_secs(15);
@@ -27,23 +26,16 @@ pub async fn holder(space: &Space) -> Result<String> {
         .context("nobody leads")
 }
 
-async fn create(space: &Space, name: &str) -> Result<()> {
-    let [map, set] = pair(&space.name, name)?;
-    space
-        .api::<ConfigMap>()
-        .create(&PostParams::default(), &serde_json::from_value(map)?)
-        .await?;
-    space
-        .api::<StatefulSet>()
-        .create(&PostParams::default(), &serde_json::from_value(set)?)
-        .await?;
-    Ok(())
-}
-
 /// Workloads go on to appear while the leader is killed.
 pub async fn killed(space: &Space) -> Result<()> {
-    create(space, "first").await?;
-    wait_routes(space, "first", &pair_routes(&space.name, "first", 3), START).await?;
+    create(space, &idle(&space.name, "first")?).await?;
+    wait_routes(
+        space,
+        "first",
+        &named_routes(&space.name, "first", 3),
+        START,
+    )
+    .await?;
     let leader = holder(space).await?;
     let pods: Api<Pod> = Api::namespaced(space.target.client.clone(), NAMESPACE);
     let uid = pods.get(&leader).await?.metadata.uid;
@@ -52,7 +44,7 @@ pub async fn killed(space: &Space) -> Result<()> {
     let mut took = None;
     for number in 0..40 {
         let name = format!("n{number}");
-        create(space, &name).await?;
+        create(space, &idle(&space.name, &name)?).await?;
         names.push(name);
         if number == 10 {
             space
@@ -72,7 +64,7 @@ pub async fn killed(space: &Space) -> Result<()> {
     }
     let took = took.context("nobody else took over")?;
     for name in &names {
-        let wanted = pair_routes(&space.name, name, 3);
+        let wanted = named_routes(&space.name, name, 3);
         wait_routes(space, name, &wanted, START).await?;
         let count = touches(space, "configmaps", name)?;
         ensure!(count == 1, "{name} was touched {count} times");
@@ -88,8 +80,14 @@ pub async fn killed(space: &Space) -> Result<()> {
 
 /// Every watch breaks, and begins again.
 pub async fn apiserver_restarted(space: &Space) -> Result<()> {
-    create(space, "before").await?;
-    wait_routes(space, "before", &pair_routes(&space.name, "before", 3), START).await?;
+    create(space, &idle(&space.name, "before")?).await?;
+    wait_routes(
+        space,
+        "before",
+        &named_routes(&space.name, "before", 3),
+        START,
+    )
+    .await?;
     space.target.local()?.restart_apiserver()?;
     space
         .wait("the apiserver", START, async || {
@@ -99,13 +97,19 @@ pub async fn apiserver_restarted(space: &Space) -> Result<()> {
         .await?;
     let start = Instant::now();
     // Admission needs its endpoints known to the apiserver again.
-    let after = pair(&space.name, "after")?;
+    let after = idle(&space.name, "after")?;
     space
         .wait("a workload to be admitted", START, async || {
             Ok(space.apply(&after).await.map_err(|error| error.to_string()))
         })
         .await?;
-    wait_routes(space, "after", &pair_routes(&space.name, "after", 3), START).await?;
+    wait_routes(
+        space,
+        "after",
+        &named_routes(&space.name, "after", 3),
+        START,
+    )
+    .await?;
     say(&format!(
         "leader: repaired {:.1} s after the apiserver was back",
         start.elapsed().as_secs_f64()

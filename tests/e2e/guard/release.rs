@@ -13,6 +13,9 @@ use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::json;
 
+use super::START;
+use super::certificates::bundles;
+
 /// The pods and everything of the release, with its version.
 async fn state(space: &Space) -> Result<String> {
     let kinds = "deployment,service,configmap,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,poddisruptionbudget,\
@@ -57,6 +60,39 @@ pub async fn upgrade(space: &Space) -> Result<()> {
         "{}",
         diff.stderr
     );
+    Ok(())
+}
+
+/// An entry of the webhook configurations comes and goes with an upgrade, although natsguard wrote its bundle into it.
+pub async fn secrets_on_and_off(space: &Space) -> Result<()> {
+    for enabled in [true, false, true, false] {
+        space
+            .target
+            .install(&space.stop, &format!("--set secrets.enabled={enabled}"))
+            .await?;
+        for kind in ["mutating", "validating"] {
+            let names = space
+                .target
+                .kubectl_guard(&format!(
+                    "get {kind}webhookconfiguration {RELEASE} --output jsonpath={{.webhooks[*].name}}"
+                ))
+                .await?;
+            ensure!(
+                names.contains("secrets.") == enabled && names.contains("statefulsets."),
+                "secrets.enabled={enabled}: {kind} has {names}"
+            );
+        }
+        space
+            .wait("every entry to be trusted", START, async || {
+                let seen = bundles(space).await?;
+                Ok(if seen.len() == 1 && !seen.contains(&Vec::new()) {
+                    Ok(())
+                } else {
+                    Err(format!("there are {} bundles", seen.len()))
+                })
+            })
+            .await?;
+    }
     Ok(())
 }
 

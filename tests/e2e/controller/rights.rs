@@ -1,0 +1,161 @@
+//! What the chart grants the controller is what it uses: the audit log beside the list of rights.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use natsguard::rights::{Reach, Tasks, controller};
+use natsguard_tests::bed::nats::{LABELS, Nats};
+use natsguard_tests::bed::space::{Space, is_running};
+use serde_json::{Value, json};
+
+use super::existing::{with_reports, without_reports};
+use super::{START, audit, faulty, idle, lives, named_routes, touches, wait_event, wait_routes};
+
+const USER: &str = "system:serviceaccount:natsguard-system:natsguard-controller";
+
+/// Servers that started with the wrong file while no controller was there, and all else that it does.
+pub async fn used(space: &Space) -> Result<()> {
+    space.target.uninstall().await?;
+    let before = audit(space)?.len();
+    with_reports(space).await?;
+    let result = work(space).await;
+    without_reports(space).await?;
+    result?;
+
+    let tasks = Tasks {
+        secrets: false,
+        openreports: true,
+        policyreports: false,
+    };
+    let granted: BTreeSet<_> = controller(tasks)
+        .into_iter()
+        // A bad edit of the settings reaches a pod after a minute; what follows is tried in one process.
+        .filter(|right| !(right.resource == "events" && right.reach == Reach::Own))
+        .map(|right| {
+            (
+                right.group.to_owned(),
+                right.resource.to_owned(),
+                right.verb.to_owned(),
+            )
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    for event in &audit(space)?[before..] {
+        let target = &event["objectRef"];
+        if event["user"]["username"] != USER || !target.is_object() {
+            continue;
+        }
+        ensure!(event["responseStatus"]["code"] != 403, "{event}");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        seen.insert((
+            text(&target["apiGroup"]),
+            text(&target["resource"]),
+            text(&event["verb"]),
+        ));
+    }
+    assert_eq!(seen, granted);
+    Ok(())
+}
+
+async fn work(space: &Space) -> Result<()> {
+    let flags = "--set controller.reports=openreports --set controller.scanEvery=5s";
+    space.target.install(&space.stop, flags).await?;
+    scale_controller(space, 0).await?;
+    let nats = Nats {
+        claim: Some(space.volumes(1, "256Mi").await?),
+        ..faulty(&space.name)
+    };
+    space.apply(&nats.objects()?).await?;
+    space
+        .wait_pods(LABELS, 3, START, "running", is_running)
+        .await?;
+    let wrong = lives(space, LABELS).await?;
+    scale_controller(space, 2).await?;
+    space.wait_meshed(3, START).await?;
+    let right = lives(space, LABELS).await?;
+    for (pod, (uid, _)) in &wrong {
+        let (now, restarts) = right.get(pod).context("the pod is back")?;
+        ensure!(now != uid && *restarts == 0, "{pod}: {wrong:?} {right:?}");
+    }
+    assert_eq!(touches(space, "configmaps", "nats-config")?, 1);
+
+    for replicas in [2, 3, 2] {
+        scale(space, "nats", replicas).await?;
+        let wanted = natsguard_tests::bed::nats::full_names(&space.name, replicas);
+        wait_routes(space, "nats-config", &wanted, START).await?;
+        wait_event(space, "nats", "ReloadDue", START).await?;
+    }
+
+    // One without a class, whose Service goes: hidden first, so that there is something to repair about it.
+    let mut objects = idle(&space.name, "other")?;
+    objects[1]["spec"]["publishNotReadyAddresses"] = json!(false);
+    let set = &mut objects[2]["spec"];
+    set["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}]);
+    if let Some(volumes) = set["template"]["spec"]["volumes"].as_array_mut() {
+        volumes.retain(|volume| volume["name"] != "data");
+    }
+    space.apply(&objects).await?;
+    wait_routes(
+        space,
+        "other",
+        &named_routes(&space.name, "other", 3),
+        START,
+    )
+    .await?;
+    space
+        .wait("the Service to be repaired", START, async || {
+            Ok(match touches(space, "services", "other")? {
+                1 => Ok(()),
+                count => Err(format!("it was touched {count} times")),
+            })
+        })
+        .await?;
+    let said = space.kubectl("delete service other", None).await?;
+    ensure!(said.success, "{}", said.stderr);
+    scale(space, "other", 2).await?;
+    wait_report(space, "natsguard-statefulset-other", true).await?;
+
+    // No NATS any more: its report goes.
+    let patch = json!({"spec": {"template": {"spec": {"volumes": null,
+        "containers": [{"name": "web", "image": "pause"}]}}}});
+    let line = format!("patch statefulset other --type merge --patch {patch}");
+    let said = space.kubectl(&line, None).await?;
+    ensure!(said.success, "{}", said.stderr);
+    wait_report(space, "natsguard-statefulset-other", false).await
+}
+
+async fn scale(space: &Space, name: &str, replicas: usize) -> Result<()> {
+    let line = format!("scale statefulset {name} --replicas {replicas}");
+    let said = space.kubectl(&line, None).await?;
+    ensure!(said.success, "{}", said.stderr);
+    Ok(())
+}
+
+async fn scale_controller(space: &Space, replicas: usize) -> Result<()> {
+    let target = &space.target;
+    target
+        .kubectl_guard(&format!(
+            "scale deployment/natsguard-controller --replicas {replicas}"
+        ))
+        .await?;
+    target
+        .kubectl_guard("rollout status deployment/natsguard-controller --timeout 60s")
+        .await?;
+    Ok(())
+}
+
+async fn wait_report(space: &Space, name: &str, there: bool) -> Result<()> {
+    space
+        .wait(&format!("the report {name}"), START, async || {
+            let line =
+                format!("get reports.openreports.io {name} --ignore-not-found --output name");
+            let said = space.kubectl(&line, None).await?;
+            Ok(if said.stdout.is_empty() == there {
+                Err(said.stdout + &said.stderr)
+            } else {
+                Ok(())
+            })
+        })
+        .await
+}
