@@ -196,10 +196,10 @@ const CONTROLLER: [&str; 16] = [
     "ClusterRole /services: get list patch",
     "ClusterRole /pods: list delete",
     "ClusterRole events.k8s.io/events: create patch",
-    "ClusterRole openreports.io/reports: get list create patch delete",
-    "ClusterRole wgpolicyk8s.io/policyreports: get list create patch delete",
+    "ClusterRole openreports.io/reports: list create patch delete",
+    "ClusterRole wgpolicyk8s.io/policyreports: list create patch delete",
     "Role coordination.k8s.io/leases: create",
-    "Role coordination.k8s.io/leases[natsguard-controller]: get update patch",
+    "Role coordination.k8s.io/leases[natsguard-controller]: get update",
     "Role /events: create",
 ];
 

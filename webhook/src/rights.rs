@@ -63,7 +63,7 @@ const CONFIGURATIONS: [&str; 2] = [
     "validatingwebhookconfigurations",
 ];
 const LEASES: (&str, &str) = ("coordination.k8s.io", "leases");
-const REPORTING: [&str; 5] = ["get", "list", "create", "patch", "delete"];
+const REPORTING: [&str; 4] = ["list", "create", "patch", "delete"];
 
 /// Everything that the webhook asks the apiserver for, and `doctor` in its name.
 pub fn webhook(uses: Uses) -> Vec<Right> {
@@ -125,12 +125,7 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
         add(("wgpolicyk8s.io", "policyreports"), &REPORTING, REPORTS);
     }
     rights.extend(each(LEASES, &["create"], Reach::Own, LEAD));
-    rights.extend(each(
-        LEASES,
-        &["get", "update", "patch"],
-        Reach::Lease,
-        LEAD,
-    ));
+    rights.extend(each(LEASES, &["get", "update"], Reach::Lease, LEAD));
     rights.extend(settings());
     rights
 }
