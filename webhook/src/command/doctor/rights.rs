@@ -238,7 +238,7 @@ mod tests {
         };
         assert_eq!(
             asked("none", user, controller(tasks)).await,
-            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 24"
+            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 28"
         );
         assert_eq!(
             asked("pods", user, controller(tasks)).await,
