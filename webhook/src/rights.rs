@@ -63,7 +63,6 @@ const CONFIGURATIONS: [&str; 2] = [
     "validatingwebhookconfigurations",
 ];
 const LEASES: (&str, &str) = ("coordination.k8s.io", "leases");
-const REPORTING: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
 /// Everything that the webhook asks the apiserver for, and `doctor` in its name.
 pub fn webhook(uses: Uses) -> Vec<Right> {
@@ -102,6 +101,7 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
     const RESTART: &str = "pods that started with a wrong file are not restarted";
     const EVENTS: &str = "what the controller does is said in the log only";
     const REPORTS: &str = "standing faults are not reported";
+    const STALE: &str = "reports that are out of date stay";
     const LEAD: &str = "the controller does nothing";
 
     let mut rights = facts(tasks.secrets);
@@ -118,19 +118,18 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
     }
     add(("", "pods"), &["list", "delete"], RESTART);
     add(("events.k8s.io", "events"), &["create", "patch"], EVENTS);
-    if tasks.openreports {
-        add(("openreports.io", "reports"), &REPORTING, REPORTS);
-    }
-    if tasks.policyreports {
-        add(("wgpolicyk8s.io", "policyreports"), &REPORTING, REPORTS);
+    let kinds = [
+        (("openreports.io", "reports"), tasks.openreports),
+        (("wgpolicyk8s.io", "policyreports"), tasks.policyreports),
+    ];
+    for (kind, is_written) in kinds {
+        add(kind, &["list", "delete"], STALE);
+        if is_written {
+            add(kind, &["create", "patch"], REPORTS);
+        }
     }
     rights.extend(each(LEASES, &["create"], Reach::Own, LEAD));
-    rights.extend(each(
-        LEASES,
-        &["get", "update", "patch"],
-        Reach::Lease,
-        LEAD,
-    ));
+    rights.extend(each(LEASES, &["get", "update"], Reach::Lease, LEAD));
     rights.extend(settings());
     rights
 }

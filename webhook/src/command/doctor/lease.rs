@@ -7,7 +7,7 @@ use kube::Client;
 use kube::api::Api;
 
 use super::line::{Line, State, told};
-use crate::certificates::now;
+use crate::certificates::{Seconds, now};
 
 const WHAT: &str = "controller";
 
@@ -16,14 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// How far the clocks of two nodes may be apart, in seconds.
-const SKEW: i64 = 10;
+const SKEW: Seconds = 10;
 
 pub(super) async fn look(client: &Client, namespace: &str, name: &str) -> Line {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let mut waited = Duration::ZERO;
     loop {
         let line = match api.get_opt(name).await {
-            Ok(lease) => judge(name, lease, i64::try_from(now()).unwrap_or(i64::MAX)),
+            Ok(lease) => judge(name, lease, now()),
             Err(error) => return Line::unseen(WHAT, told(&error)),
         };
         if line.state == State::Fine || waited >= PATIENCE {
@@ -35,7 +35,7 @@ pub(super) async fn look(client: &Client, namespace: &str, name: &str) -> Line {
 }
 
 /// `name` is that of the Lease and of the Deployment.
-fn judge(name: &str, lease: Option<Lease>, now: i64) -> Line {
+fn judge(name: &str, lease: Option<Lease>, now: Seconds) -> Line {
     let broken = |text| {
         let remedy = format!("see to the pods of Deployment {name}");
         Line::broken(WHAT, text, &remedy)
@@ -48,7 +48,7 @@ fn judge(name: &str, lease: Option<Lease>, now: i64) -> Line {
         return broken(format!("nobody holds Lease {name}"));
     };
     let renewed = spec.renew_time.map_or(0, |time| time.0.as_second());
-    let lasts = i64::from(spec.lease_duration_seconds.unwrap_or_default());
+    let lasts = Seconds::from(spec.lease_duration_seconds.unwrap_or_default());
     let past = now.saturating_sub(renewed);
     if past > lasts.saturating_add(SKEW) {
         return broken(format!(

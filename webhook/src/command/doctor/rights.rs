@@ -169,7 +169,7 @@ mod tests {
     async fn a_missing_right_is_named_with_what_it_costs() {
         assert_eq!(
             looked("none", None, SELF).await,
-            "ok        rights         this service account has all 19"
+            "ok        rights         this service account has all 18"
         );
         assert_eq!(
             looked(
@@ -200,7 +200,7 @@ mod tests {
         };
         assert_eq!(
             looked("secrets", None, files(false)).await,
-            "ok        rights         this service account has all 14"
+            "ok        rights         this service account has all 13"
         );
         assert_eq!(
             looked("secrets", None, files(true)).await,
@@ -238,7 +238,7 @@ mod tests {
         };
         assert_eq!(
             asked("none", user, controller(tasks)).await,
-            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 26"
+            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 28"
         );
         assert_eq!(
             asked("pods", user, controller(tasks)).await,
