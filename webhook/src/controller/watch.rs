@@ -316,8 +316,8 @@ impl Watching {
 
 fn is(error: &watcher::Error, code: u16) -> bool {
     let status = match error {
-        watcher::Error::WatchError(status) => status,
-        watcher::Error::InitialListFailed(Error::Api(status))
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status))
         | watcher::Error::WatchFailed(Error::Api(status)) => status,
         _ => return false,

@@ -96,7 +96,7 @@ fn what_keeps_it_from_starting_is_said() {
             "--restart-after=soon",
             "write a number and one of ms, s, m, h, d, as in 90s",
         ),
-        ("--writes-per-second=0", "0 is not in 1..4294967295"),
+        ("--writes-per-second=0", "0 is not in 1..=4294967295"),
         (
             "--reports=mail",
             "[possible values: auto, openreports, policyreports, none]",
