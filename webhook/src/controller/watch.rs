@@ -88,6 +88,8 @@ struct Identity {
     namespace: Option<String>,
     uid: Option<String>,
     generation: Option<i64>,
+    #[serde(rename = "resourceVersion")]
+    version: Option<String>,
     creation_timestamp: Option<Timestamp>,
     #[serde(default)]
     managed_fields: Vec<Written>,
@@ -119,6 +121,7 @@ impl From<Whole> for Set {
             namespace,
             uid,
             generation,
+            version,
             creation_timestamp,
             managed_fields,
         } = whole.metadata;
@@ -133,6 +136,8 @@ impl From<Whole> for Set {
                 namespace,
                 uid,
                 generation,
+                // The watch goes on from there.
+                resource_version: version,
                 ..ObjectMeta::default()
             },
             runs_nats: may_run_server(&whole.spec.template.spec),
@@ -254,20 +259,29 @@ pub async fn run(client: Client, metrics: Metrics, since: Timestamp, changes: Se
         changes,
     };
     let api: Api<Set> = Api::all(client);
-    if watching.follow(&api, &config().streaming_lists()).await == End::NoStreams {
-        tracing::info!("the apiserver streams no lists; reading them page by page");
-        watching.follow(&api, &config()).await;
+    let mut config = watcher::Config::default()
+        .timeout(LASTS)
+        .page_size(PAGE)
+        .streaming_lists();
+    loop {
+        match watching.follow(&api, &config).await {
+            End::Unheard => return,
+            End::Stale => {}
+            End::NoStreams => {
+                tracing::info!("the apiserver streams no lists; reading them page by page");
+                config.initial_list_strategy = InitialListStrategy::ListWatch;
+            }
+        }
     }
 }
 
-fn config() -> watcher::Config {
-    watcher::Config::default().timeout(LASTS).page_size(PAGE)
-}
-
-#[derive(Debug, PartialEq, Eq)]
+/// Why a watch can't go on.
 enum End {
     /// Nobody listens.
     Unheard,
+    /// It has to begin with a list again. `watcher` does that by itself only when an event says so, and not when the
+    /// request is refused.
+    Stale,
     /// The apiserver can't begin a watch with a list.
     NoStreams,
 }
@@ -299,14 +313,20 @@ impl Watching {
                     self.metrics.workloads(self.sets.known.len());
                 }
                 Err(error) if streams && refuses_streams(&error) => return End::NoStreams,
-                Err(error) => self.fail(&error).await,
+                Err(error) => {
+                    self.fail(&error).await;
+                    if is(&error, 410) {
+                        return End::Stale;
+                    }
+                }
             }
         }
         End::Unheard
     }
 
     async fn fail(&mut self, error: &watcher::Error) {
-        if is_stale(error) {
+        // 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
+        if is(error, 410) {
             tracing::debug!("the watch fell behind; listing StatefulSets again");
         } else {
             self.problem.is(&watch_words(error));
@@ -324,15 +344,10 @@ impl Watching {
     }
 }
 
-/// 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
-fn is_stale(error: &watcher::Error) -> bool {
-    is(error, 410)
-}
-
 fn is(error: &watcher::Error, code: u16) -> bool {
     let status = match error {
-        watcher::Error::WatchError(status) => status,
-        watcher::Error::InitialListFailed(Error::Api(status))
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status))
         | watcher::Error::WatchFailed(Error::Api(status)) => status,
         _ => return false,

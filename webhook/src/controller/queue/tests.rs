@@ -60,7 +60,7 @@ impl Bed {
     }
 
     async fn until(&self, seconds: u64) {
-        tokio::time::sleep_until(self.began + Duration::from_secs(seconds)).await;
+        sleep_until(self.began + Duration::from_secs(seconds)).await;
     }
 
     fn counted(&self) -> String {

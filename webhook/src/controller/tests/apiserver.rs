@@ -32,8 +32,10 @@ pub(super) struct World {
     pub(super) away: bool,
     /// Lists can be streamed.
     pub(super) streams: bool,
-    /// Watches that go on from a version are refused.
-    pub(super) stale: bool,
+    /// Watches that go on from a version before this are refused.
+    oldest: u64,
+    /// They are refused by an event, not by a status.
+    pub(super) tells_late: bool,
     pub(super) sets: BTreeMap<String, Value>,
     events: broadcast::Sender<String>,
     /// Queries about StatefulSets.
@@ -51,7 +53,8 @@ impl Apiserver {
             random: 0,
             away: false,
             streams: true,
-            stale: false,
+            oldest: 0,
+            tells_late: false,
             sets: BTreeMap::new(),
             events: broadcast::channel(1000).0,
             asked: Vec::new(),
@@ -199,6 +202,12 @@ impl World {
         let _ = self.events.send(event(kind, object));
     }
 
+    /// Forgets what happened so far.
+    pub(super) fn compact(&mut self) {
+        self.oldest = self.version;
+    }
+
+    /// Ends all watches.
     pub(super) fn cut(&self) {
         let _ = self.events.send(CUT.to_owned());
     }
@@ -225,7 +234,10 @@ impl World {
                 },
             });
             first += &event("BOOKMARK", &end);
-        } else if self.stale {
+        } else if number(query, "resourceVersion=").unwrap() < self.oldest {
+            if self.tells_late {
+                return Response::new(Answer::from(event("ERROR", &refusal(410, "Expired"))));
+            }
             return status(StatusCode::GONE, "Expired");
         }
         let events = self.events.subscribe();
@@ -240,12 +252,8 @@ impl World {
     }
 
     fn page(&self, query: &str) -> Response<Answer> {
-        let number = |name: &str| {
-            let pair = query.split('&').find_map(|pair| pair.strip_prefix(name));
-            pair.map(|value| value.parse::<usize>().unwrap())
-        };
-        let from = number("continue=").unwrap_or(0);
-        let to = from + number("limit=").unwrap();
+        let from = number(query, "continue=").map_or(0, |from| usize::try_from(from).unwrap());
+        let to = from + usize::try_from(number(query, "limit=").unwrap()).unwrap();
         let items: Vec<&Value> = self.sets.values().skip(from).take(to - from).collect();
         let next = (to < self.sets.len()).then(|| to.to_string());
         answer(&json!({
@@ -264,12 +272,20 @@ fn answer(value: &Value) -> Response<Answer> {
     Response::new(Answer::from(value.to_string()))
 }
 
-fn status(code: StatusCode, reason: &str) -> Response<Answer> {
-    let status = json!({
+fn refusal(code: u16, reason: &str) -> Value {
+    json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "reason": reason, "message": reason, "code": code.as_u16(),
-    });
-    let mut answer = answer(&status);
+        "reason": reason, "message": reason, "code": code,
+    })
+}
+
+fn status(code: StatusCode, reason: &str) -> Response<Answer> {
+    let mut answer = answer(&refusal(code.as_u16(), reason));
     *answer.status_mut() = code;
     answer
+}
+
+fn number(query: &str, name: &str) -> Option<u64> {
+    let pair = query.split('&').find_map(|pair| pair.strip_prefix(name));
+    pair.map(|value| value.parse().unwrap())
 }

@@ -125,7 +125,7 @@ async fn who_is_told_to_stop_hands_over_at_once() {
     let mut first = bed.start("a");
     sleep(Duration::from_secs(1)).await;
     let _second = bed.start("b");
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     first.stop.take().unwrap().send(()).unwrap();
     first.running.await.unwrap();
     sleep(Duration::from_secs(5)).await;
@@ -140,7 +140,7 @@ async fn while_the_apiserver_hangs_the_leader_stops_before_another_may_begin() {
     let first = bed.start("a");
     sleep(Duration::from_secs(1)).await;
     let _second = bed.start("b");
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let hung = Instant::now();
     first.deaf.store(true, Ordering::Relaxed);
     sleep(Duration::from_secs(20)).await;
@@ -150,7 +150,7 @@ async fn while_the_apiserver_hangs_the_leader_stops_before_another_may_begin() {
     let apart = bed.between(1, 2);
     assert!(apart >= 2_900, "{apart}");
     first.deaf.store(false, Ordering::Relaxed);
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(bed.told().len(), 3, "who was deaf waits its turn");
 }
 
@@ -162,7 +162,7 @@ async fn while_nobody_can_be_asked_nobody_works() {
     bed.server.lock().away = true;
     sleep(Duration::from_secs(7)).await;
     assert_eq!(bed.told(), ["+a", "-a"]);
-    sleep(Duration::from_secs(600)).await;
+    sleep(Duration::from_mins(10)).await;
     bed.server.lock().away = false;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(bed.told(), ["+a", "-a", "+a"]);

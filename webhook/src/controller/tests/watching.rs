@@ -114,25 +114,26 @@ async fn without_streamed_lists_pages_are_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_missed_while_the_watch_was_stale_is_told_and_no_more() {
-    for streams in [true, false] {
+async fn what_was_missed_before_a_410_is_told_and_no_more() {
+    for (streams, tells_late) in [(true, true), (true, false), (false, true), (false, false)] {
         let mut bed = Bed::start(|server| {
             three(server);
-            server.lock().streams = streams;
+            let mut world = server.lock();
+            (world.streams, world.tells_late) = (streams, tells_late);
         });
         assert_eq!(bed.told(2).await, ["+a", "+c"]);
         {
             let mut world = bed.server.lock();
             world.cut();
-            world.stale = true;
             world.delete("a");
             world.set("d", "nats", 1, "u5");
             world.set("e", "nats", 1, "u6");
+            world.compact();
         }
-        sleep(Duration::from_millis(100)).await;
-        bed.server.lock().stale = false;
-        let told = bed.told(10).await;
-        assert_eq!(told, ["+d", "+e", "-a"], "streams: {streams}");
+        let told = bed.told(5).await;
+        assert_eq!(told, ["+d", "+e", "-a"], "{streams} {tells_late}");
+        let scaled = bed.after(|server| server.lock().set("d", "nats", 2, "u5"));
+        assert_eq!(scaled.await, ["+d"]);
     }
 }
 
