@@ -57,7 +57,7 @@ fn running(container: &str, since: i64) -> Value {
 #[test]
 fn a_pod_is_restarted_when_it_started_before_the_repair_and_never_was_ready() {
     let none = json!({});
-    let cases = [
+    let cases = vec![
         ("it started before", pod(-5, &none), Restart::Now),
         ("in the same second", pod(0, &none), Restart::Now),
         ("after", pod(1, &none), Restart::No),
