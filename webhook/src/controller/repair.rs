@@ -126,6 +126,8 @@ pub struct Repairer {
     refused: Waits<Target>,
     /// After facts that could not be read.
     unseen: Waits<(String, String)>,
+    /// For servers that have still to start.
+    starting: Waits<(String, String)>,
     notes: Notes,
     counts: Counts,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
@@ -160,6 +162,7 @@ impl Repairer {
             fights: Fights::default(),
             refused: Waits::default(),
             unseen: Waits::default(),
+            starting: Waits::default(),
             notes: Notes::new(client, env::var("POD_NAME").ok()),
             counts: Counts::new(registry),
             clock: Box::new(Timestamp::now),
@@ -199,7 +202,7 @@ impl Repairer {
             return Ok(Some(Next::Wait));
         };
         let mut again = Soonest::default();
-        let key = (namespace.to_owned(), name.to_owned());
+        let key = key(&set);
         if seen.unknown > 0 {
             again.after(self.unseen.next(&key));
         } else {
@@ -227,6 +230,9 @@ impl Repairer {
             }
         }
         self.count_left();
+        if !repaired.is_empty() {
+            again.after(LOOK_AGAIN);
+        }
         if let Some(server) = &plan.server {
             let pending = self.tell(&set, server, &repaired).await?;
             if pending {
@@ -389,16 +395,24 @@ impl Repairer {
         if !is_new(set, &pods) {
             return Ok(());
         }
+        let mut is_starting = false;
         for pod in &pods {
             let now = (self.clock)();
             match restart(pod, server, now, self.options.restart_after) {
                 Restart::No => {}
                 Restart::In(left) => again.after(left.max(SOON)),
+                Restart::Unstarted => is_starting = true,
                 Restart::Now => {
                     self.pace.turn().await;
                     self.delete(set, pod, again).await?;
                 }
             }
+        }
+        let key = key(set);
+        if is_starting {
+            again.after(self.starting.next(&key));
+        } else {
+            self.starting.end(&key);
         }
         Ok(())
     }
@@ -456,6 +470,11 @@ impl Soonest {
     fn next(self) -> Next {
         self.0.map_or(Next::Wait, Next::Again)
     }
+}
+
+fn key(set: &Value) -> (String, String) {
+    let namespace = text(set, "/metadata/namespace");
+    (namespace.to_owned(), name(set).to_owned())
 }
 
 fn name(set: &Value) -> &str {

@@ -50,8 +50,14 @@ impl Notes {
         let uid = |object: &ObjectReference| object.uid.clone().unwrap_or_default();
         let other_uid = other.as_ref().map(uid).unwrap_or_default();
         let key = format!("{} {} {other_uid} {occasion}", note.reason, uid(&about));
-        if self.said().contains(&key) {
-            return;
+        {
+            let mut said = self.said();
+            if said.len() >= MOST {
+                said.clear();
+            }
+            if !said.insert(key.clone()) {
+                return;
+            }
         }
         let event = Event {
             type_: note.kind,
@@ -62,13 +68,8 @@ impl Notes {
         };
         if let Err(error) = self.recorder.publish(&event, &about).await {
             tracing::debug!(reason = note.reason, %error, "an Event was not taken");
-            return;
+            self.said().remove(&key);
         }
-        let mut said = self.said();
-        if said.len() >= MOST {
-            said.clear();
-        }
-        said.insert(key);
     }
 
     fn said(&self) -> MutexGuard<'_, BTreeSet<String>> {

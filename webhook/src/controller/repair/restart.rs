@@ -18,6 +18,8 @@ pub(super) enum Restart {
     Now,
     /// After so long, unless it becomes ready.
     In(Duration),
+    /// That can't be said before its server starts.
+    Unstarted,
     /// Not.
     No,
 }
@@ -37,12 +39,13 @@ pub(super) fn ready_replicas(set: &Value) -> u64 {
     ready.and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// Whether a pod is restarted: one of a StatefulSet of which no pod was ever Ready ([`is_new`]), without a reloader, whose
-/// server has started, and which was made, and started by the kubelet, no later than its file was repaired
-/// (`natsguard.dev/reviewed`). Two clocks say so: one that is slow must not make it due again and again.
+/// When a pod of a StatefulSet of which no pod was ever Ready ([`is_new`]) is restarted: one without a reloader that was
+/// made, and started by the kubelet, no later than its file was repaired (`natsguard.dev/reviewed`). Two clocks say so: one
+/// that is slow must not make it due again and again.
 ///
-/// A pod that mounted the right file becomes Ready by itself, so `after` has to pass since the repair. A pod that takes the
-/// place of one that was restarted starts after the repair: it is never due again, and nobody has to remember it.
+/// A pod that mounted the right file becomes Ready by itself, so `after` has to pass since the repair and since its server
+/// started. One that ends again and again reads the file anew each time. A pod that takes the place of one that was
+/// restarted starts after the repair: it is never due again, and nobody has to remember it.
 pub(super) fn restart(pod: &Pod, server: &Server, now: Timestamp, after: Duration) -> Restart {
     let started = pod
         .status
@@ -60,12 +63,14 @@ pub(super) fn restart(pod: &Pod, server: &Server, now: Timestamp, after: Duratio
     {
         return Restart::No;
     }
-    let since = Duration::try_from(now.duration_since(reviewed)).unwrap_or_default();
+    let Some(running) = runs_since(pod, &server.container) else {
+        return Restart::Unstarted;
+    };
+    let since = now.duration_since(running.max(reviewed));
+    let since = Duration::try_from(since).unwrap_or_default();
     match after.checked_sub(since).filter(|left| !left.is_zero()) {
         Some(left) => Restart::In(left),
-        None if has_started(pod, &server.container) => Restart::Now,
-        // It has read nothing yet.
-        None => Restart::No,
+        None => Restart::Now,
     }
 }
 
@@ -100,14 +105,13 @@ fn ready(pod: &Pod) -> Option<&PodCondition> {
         .find(|condition| condition.type_ == "Ready")
 }
 
-fn has_started(pod: &Pod, container: &str) -> bool {
-    let statuses = pod
-        .status
-        .iter()
-        .flat_map(|status| status.container_statuses.iter().flatten());
-    statuses
+/// Since when a container runs, or ran.
+fn runs_since(pod: &Pod, container: &str) -> Option<Timestamp> {
+    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let state = statuses
         .filter(|status| status.name == container)
-        .flat_map(|status| [&status.state, &status.last_state])
-        .flatten()
-        .any(|state| state.running.is_some() || state.terminated.is_some())
+        .find_map(|status| status.state.as_ref())?;
+    let running = state.running.as_ref().map(|state| &state.started_at);
+    let ended = state.terminated.as_ref().map(|state| &state.started_at);
+    running.or(ended)?.as_ref().map(|time| time.0)
 }

@@ -3,11 +3,12 @@
 use kube::runtime::events::EventType;
 
 use super::plan::{Owned, Target, Touch};
+use crate::output::visible;
 
 /// So many pods are named.
 const NAMED: usize = 5;
 
-/// The API takes no longer text.
+/// The API takes no more bytes of a text.
 const MOST: usize = 1024;
 
 /// An Event, without the object that it is about.
@@ -31,9 +32,10 @@ pub(super) enum Remedy {
     PinnedRestart,
 }
 
-fn note(kind: EventType, reason: &'static str, text: String) -> Note {
-    // So many characters are no more bytes, whatever they are.
-    let text = text.chars().take(MOST / 4).collect();
+fn note(kind: EventType, reason: &'static str, text: &str) -> Note {
+    // Names of owners are whatever their kind allows.
+    let mut text = visible(text);
+    text.truncate(text.floor_char_boundary(MOST));
     Note { kind, reason, text }
 }
 
@@ -43,7 +45,7 @@ pub(super) fn owned(owned: &Owned) -> Note {
     note(
         EventType::Warning,
         "RepairOwned",
-        format!(
+        &format!(
             "{target} is wrong and left as it is: {owner} writes it; mend it there, or let natsguard (controller.owned)"
         ),
     )
@@ -54,7 +56,7 @@ pub(super) fn not_admitted(touch: &Touch) -> Note {
     note(
         EventType::Warning,
         "RepairNotAdmitted",
-        format!(
+        &format!(
             "{} is wrong ({}) and was not repaired: the webhook is away or does not see this namespace; `natsguard doctor` says which",
             touch.target,
             touch.policies.join(", ")
@@ -67,7 +69,7 @@ pub(super) fn fight(target: &Target) -> Note {
     note(
         EventType::Warning,
         "RepairFight",
-        format!(
+        &format!(
             "{target} was repaired 3 times within a minute and is wrong again: somebody writes it in a loop; natsguard leaves it for 10 minutes; mend what writes it"
         ),
     )
@@ -101,7 +103,7 @@ pub(super) fn reload(target: &Target, pods: &[&str], remedy: Remedy) -> Note {
     note(
         kind,
         reason,
-        format!("{target} was repaired while {pods} run; {rest}"),
+        &format!("{target} was repaired while {pods} run; {rest}"),
     )
 }
 
@@ -110,7 +112,7 @@ pub(super) fn restarted(pod: &str) -> Note {
     note(
         EventType::Normal,
         "Restarted",
-        format!(
+        &format!(
             "Pod {pod} was deleted, to start again: it started before its configuration was repaired and was never ready"
         ),
     )
@@ -123,5 +125,45 @@ fn names(pods: &[&str]) -> String {
         format!("{} and {more} more", named.join(", "))
     } else {
         named.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::plan::Kind;
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            kind: Kind::Secret,
+            namespace: "messaging".to_owned(),
+            name: "nats".to_owned(),
+        }
+    }
+
+    #[test]
+    fn more_than_routes_takes_a_restart() {
+        let note = reload(&target(), &["nats-0"], Remedy::Restart);
+        assert_eq!(
+            note.text,
+            "Secret nats was repaired while nats-0 run; more than routes changed, which nats-server may refuse to \
+             reload: restart the pods"
+        );
+        assert_eq!((note.kind, note.reason), (EventType::Warning, "ReloadDue"));
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_the_api_takes_and_fit_to_be_shown() {
+        let owner = format!("Bus a\n{}", "\u{e9}".repeat(1000));
+        let note = owned(&Owned {
+            target: target(),
+            before: Value::Null,
+            owner,
+        });
+        assert!((1023..=1024).contains(&note.text.len()));
+        let start = r"Secret nats is wrong and left as it is: Bus a\n";
+        assert!(note.text.starts_with(start), "{}", note.text);
     }
 }

@@ -33,10 +33,9 @@ pub(super) fn routes(count: usize) -> Vec<String> {
 }
 
 pub(super) fn conf(routes: &[String]) -> String {
-    let lines: String = routes
+    let lines = routes
         .iter()
-        .map(|route| format!("    {route}\n"))
-        .collect();
+        .fold(String::new(), |lines, route| lines + "    " + route + "\n");
     format!("port: 4222\ncluster {{\n  port: 6222\n  routes = [\n{lines}  ]\n}}\n")
 }
 

@@ -47,10 +47,17 @@ fn ready(status: &str, since: i64) -> Value {
     ]}})
 }
 
+fn running(container: &str, since: i64) -> Value {
+    json!({"status": {"containerStatuses": [{
+        "name": container, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"running": {"startedAt": second(since).to_string()}}
+    }]}})
+}
+
 #[test]
 fn a_pod_is_restarted_when_it_started_before_the_repair_and_never_was_ready() {
     let none = json!({});
-    let cases = [
+    let cases = vec![
         ("it started before", pod(-5, &none), Restart::Now),
         ("in the same second", pod(0, &none), Restart::Now),
         ("after", pod(1, &none), Restart::No),
@@ -75,30 +82,28 @@ fn a_pod_is_restarted_when_it_started_before_the_repair_and_never_was_ready() {
         (
             "it waits for its image",
             pod(-5, &json!({"status": {"containerStatuses": null}})),
-            Restart::No,
+            Restart::Unstarted,
+        ),
+        (
+            "its server started late",
+            pod(-5, &running("nats", 30)),
+            Restart::In(Duration::from_secs(30)),
         ),
         (
             "only the other container started",
-            pod(
-                -5,
-                &json!({"status": {"containerStatuses": [{
-                    "name": "exporter", "image": "", "imageID": "", "ready": true, "restartCount": 0,
-                    "state": {"running": {}}
-                }]}}),
-            ),
-            Restart::No,
+            pod(-5, &running("exporter", -5)),
+            Restart::Unstarted,
         ),
         (
-            "its server ended",
+            "its server ends and reads the file anew",
             pod(
                 -5,
                 &json!({"status": {"containerStatuses": [{
                     "name": "nats", "image": "", "imageID": "", "ready": false, "restartCount": 2,
-                    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                    "lastState": {"terminated": {"exitCode": 1}}
+                    "state": {"waiting": {"reason": "CrashLoopBackOff"}}
                 }]}}),
             ),
-            Restart::Now,
+            Restart::Unstarted,
         ),
         (
             "a slow clock says that it started before",
