@@ -292,9 +292,9 @@ enum Judged {
 async fn judge(namespace: Arc<Namespace>, workload: Value, settings: Arc<Settings>) -> Judged {
     let name = namespace.name().to_owned();
     let cluster: Arc<dyn Cluster> = Arc::clone(&namespace) as _;
-    let seen = live::see(&cluster, &workload, Instant::now() + PATIENCE).await;
+    let seen = caught(live::see(&cluster, &workload, Instant::now() + PATIENCE)).await;
     drop(workload);
-    let Some(seen) = seen.filter(|_| !namespace.is_unread()) else {
+    let Some(seen) = seen.flatten().filter(|_| !namespace.is_unread()) else {
         return Judged::Unread(name);
     };
     let judging = spawn_blocking(move || {

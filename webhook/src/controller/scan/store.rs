@@ -168,7 +168,7 @@ impl Store {
                     let apply = update(object(verdict, kind), Some(&report), now);
                     steps.extend(apply.map(|apply| (id.clone(), Step::Apply(apply))));
                     there.insert(id);
-                } else if verdicts.is_none() || !is_spared(&report, unread) {
+                } else if !is_spared(&report, unread) {
                     let uid = text(&report, "/metadata/uid").map(str::to_owned);
                     steps.insert(id, Step::Delete(uid));
                 }

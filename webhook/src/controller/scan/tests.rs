@@ -278,6 +278,25 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
 }
 
 #[tokio::test]
+async fn a_report_of_the_former_kind_stays_until_there_is_another() {
+    let bed = Bed::new(Reports::Auto, &[Kind::PolicyReport]);
+    bed.scanner.once().await;
+    let mut world = bed.server.lock();
+    world.kinds.insert(Kind::Report);
+    world
+        .broken
+        .push("/api/v1/namespaces/legacy/services".to_owned());
+    drop(world);
+    bed.scanner.once().await;
+    assert_eq!(bed.reports(REPORTS), ALL[1..]);
+    assert_eq!(bed.reports(POLICY_REPORTS), ALL[..1]);
+    bed.server.lock().broken.clear();
+    bed.scanner.once().await;
+    assert_eq!(bed.reports(REPORTS), ALL);
+    assert_eq!(bed.reports(POLICY_REPORTS), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_listed_keeps_its_reports() {
     for broken in [
         "/apis/apps/v1/deployments",
