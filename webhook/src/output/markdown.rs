@@ -11,12 +11,12 @@ const INVISIBLE: char = '\u{200b}';
 
 pub(super) fn render(listing: &Listing) -> String {
     let mut out = if listing.findings.is_empty() {
-        format!("**natsguard** has {}.\n", words::summary(listing.summary))
+        format!("**natsguard** has {}.\n", words::summary(listing))
     } else {
         let rows: String = listing.findings.iter().map(row).collect();
         format!(
             "**natsguard**: {}\n\n| Action | Object | Where | What | Remedy |\n|---|---|---|---|---|\n{rows}",
-            words::summary(listing.summary)
+            words::summary(listing)
         )
     };
     if !listing.exempted.is_empty() {
