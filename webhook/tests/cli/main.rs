@@ -13,11 +13,13 @@
     reason = "a test that can't go on has failed, and says so"
 )]
 
+mod apiserver;
 mod bad_input;
 mod check;
 mod conf;
 mod doctor;
 mod fix;
+mod scan;
 mod secrets;
 mod support;
 mod traces;
