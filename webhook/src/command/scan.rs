@@ -126,7 +126,7 @@ async fn scan(
         Some(_) => Arc::new(Within(kube)),
         None => Arc::new(kube),
     };
-    let settings = Arc::new(settings);
+    let (settings, is_plan) = (Arc::new(settings), args.fix_plan);
     let count = found.len();
     let mut waiting = found.into_iter().enumerate();
     let mut at_work = JoinSet::new();
@@ -136,7 +136,8 @@ async fn scan(
             && let Some((index, workload)) = waiting.next()
         {
             let (cluster, settings) = (Arc::clone(&cluster), Arc::clone(&settings));
-            at_work.spawn(async move { (index, look(&cluster, &settings, &workload).await) });
+            at_work
+                .spawn(async move { (index, look(&cluster, &settings, &workload, is_plan).await) });
         }
         let Some(joined) = at_work.join_next().await else {
             break;
@@ -200,7 +201,12 @@ async fn list(
 }
 
 /// Looks at one workload. `None` when it runs no NATS server after all.
-async fn look(cluster: &Arc<dyn Cluster>, settings: &Settings, workload: &Value) -> Option<Looked> {
+async fn look(
+    cluster: &Arc<dyn Cluster>,
+    settings: &Settings,
+    workload: &Value,
+    is_plan: bool,
+) -> Option<Looked> {
     let seen = see(cluster, workload, Instant::now() + PATIENCE).await?;
     if !discover(&seen.bundle)
         .iter()
@@ -213,7 +219,11 @@ async fn look(cluster: &Arc<dyn Cluster>, settings: &Settings, workload: &Value)
     listing.add(&seen, &report);
     Some(Looked {
         listing,
-        plan: Plan::new(&seen, &report, settings),
+        plan: if is_plan {
+            Plan::new(&seen, &report, settings)
+        } else {
+            Plan::default()
+        },
         missing: seen.missing,
     })
 }
@@ -266,7 +276,7 @@ fn notes(scanned: &Scanned, namespace: Option<&str>) -> Vec<String> {
             |namespace| format!("namespace {namespace}"),
         );
         notes.push(format!(
-            "no NATS workload runs in {place}: of {} StatefulSets, Deployments and DaemonSets none has a nats-server",
+            "no NATS workload runs in {place} (workloads looked at: {}); bare Pods and custom resources are not looked at",
             scanned.workloads
         ));
     }

@@ -68,6 +68,17 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_is_no_file_to_annotate() {
+        let text = render(&sample::live());
+        assert_eq!(
+            text.lines().next(),
+            Some(
+                r#"::error title=service-route%3A ConfigMap nats/nats-config::a route names a Service: nats-svc leads to any pod. Name each pod%0Adata["nats.conf"].cluster.routes[0]"#
+            )
+        );
+    }
+
+    #[test]
     fn nothing_found_is_no_command() {
         assert_eq!(render(&sample::empty()), "no findings in 7 objects\n");
     }

@@ -148,6 +148,31 @@ the store lies on a network file system. Use a block device</skipped>
     }
 
     #[test]
+    fn each_workload_that_runs_is_a_suite() {
+        let text = render(&sample::live()).unwrap();
+        let expected = r#"    <testsuite name="deployment/edge/leaf" tests="1" skipped="1" errors="0" failures="0">
+        <testcase name="StorageClass nfs in deployment/edge/leaf" classname="natsguard.network-filesystem">
+            <skipped message="the store lies on a network file system" type="warn">warn: deployment/edge/leaf
+provisioner
+the store lies on a network file system. Use a block device</skipped>
+        </testcase>
+    </testsuite>
+"#;
+        assert!(text.contains(expected), "{text}");
+        assert!(
+            text.contains("<testsuite name=\"statefulset/nats/nats\" tests=\"2\""),
+            "{text}"
+        );
+        let empty = Listing {
+            live: true,
+            ..sample::empty()
+        };
+        assert!(render(&empty).unwrap().contains(
+            r#"<testcase name="no findings in 7 workloads" classname="natsguard.scan"/>"#
+        ));
+    }
+
+    #[test]
     fn nothing_found_is_a_test_that_passes() {
         let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="natsguard" tests="1" skipped="0" failures="0" errors="0">

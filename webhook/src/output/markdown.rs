@@ -98,6 +98,17 @@ Exempted:
     }
 
     #[test]
+    fn what_runs_has_no_lines() {
+        let text = render(&sample::live());
+        assert_eq!(
+            text.lines().nth(5),
+            Some(
+                "| **fix** co-located-replicas | <code>StatefulSet nats/nats</code> | <code>statefulset/nats/nats</code><br><code>spec.template.spec.affinity</code> | nothing keeps two replicas off one node: 3 replicas | add a rule |"
+            )
+        );
+    }
+
+    #[test]
     fn nothing_found_is_a_sentence() {
         assert_eq!(
             render(&sample::empty()),

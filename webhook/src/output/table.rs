@@ -1,8 +1,10 @@
-//! For people at a terminal: what runs in a cluster, a line for each finding, in columns as `kubectl get` has them.
+//! For people at a terminal: what runs in a cluster, a line for each finding, in columns as `kubectl get` has them. Of one
+//! workload the worst comes first.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use clap::builder::styling::{AnsiColor, Style};
+use clap::builder::styling::{AnsiColor, Color, Style};
 use natsguard_policies::policy::Action;
 
 use super::escape::visible;
@@ -32,7 +34,11 @@ const LEAST: usize = 20;
 
 pub(super) fn render(listing: &Listing, screen: Screen) -> String {
     let mut out = String::new();
-    let mut lines: Vec<[String; 6]> = listing.findings.iter().map(cells).collect();
+    let mut rows: Vec<&Row> = listing.findings.iter().collect();
+    for rows in rows.chunk_by_mut(|a, b| a.workload == b.workload) {
+        rows.sort_by_key(|row| Reverse(row.action));
+    }
+    let mut lines: Vec<[String; 6]> = rows.iter().map(|row| cells(row)).collect();
     if let Some(width) = screen.width {
         let most = (width / 3).max(LEAST);
         for line in &mut lines {
@@ -54,7 +60,7 @@ pub(super) fn render(listing: &Listing, screen: Screen) -> String {
         .map(|width| width.saturating_sub(before).max(LEAST));
     let actions = [None]
         .into_iter()
-        .chain(listing.findings.iter().map(|row| Some(row.action)));
+        .chain(rows.iter().map(|row| Some(row.action)));
     for (line, action) in lines.iter().zip(actions) {
         let style = action.filter(|_| screen.color).map(style);
         out.push_str(&row(line, &widths, style, last));
@@ -135,9 +141,7 @@ const fn style(action: Action) -> Style {
         Action::Fix => AnsiColor::Yellow,
         Action::Warn | Action::Off => AnsiColor::BrightBlue,
     };
-    Style::new()
-        .bold()
-        .fg_color(Some(clap::builder::styling::Color::Ansi(color)))
+    Style::new().bold().fg_color(Some(Color::Ansi(color)))
 }
 
 /// A text that is no longer than this, in characters.
@@ -157,10 +161,10 @@ mod tests {
 
     #[test]
     fn each_finding_is_a_line() {
-        let expected = r#"NAMESPACE   WORKLOAD           ACTION   POLICY                FIELD                                                     DETAIL
+        let expected = r#"NAMESPACE   WORKLOAD           ACTION   POLICY                FIELD                                                        DETAIL
 nats        statefulset/nats   deny     service-route         configmap/nats-config: data["nats.conf"].cluster.routes[0]   nats-svc leads to any pod
-nats        statefulset/nats   fix      co-located-replicas   spec.template.spec.affinity                                3 replicas
-edge        deployment/leaf    warn     network-filesystem    storageclass/nfs: provisioner                              the store lies on a network file system
+nats        statefulset/nats   fix      co-located-replicas   spec.template.spec.affinity                                  3 replicas
+edge        deployment/leaf    warn     network-filesystem    storageclass/nfs: provisioner                                the store lies on a network file system
 
 exempted: co-located-replicas of StatefulSet nats/nats at statefulset/nats/nats: one node only, see #12 (until 2027-01-31)
 run natsguard explain <ID> for more: service-route, co-located-replicas, network-filesystem
@@ -179,8 +183,18 @@ run natsguard explain <ID> for more: service-route, co-located-replicas, network
         assert_eq!(
             text.lines().nth(1),
             Some(
-                "nats        statefulset/nats   \u{1b}[1m\u{1b}[91mdeny\u{1b}[0m     service-route         configmap/nats-config: data[\"nats.conf\"]…   nats-svc leads to an…"
+                "nats        statefulset/nats   \u{1b}[1m\u{1b}[91mdeny\u{1b}[0m     service-route         configmap/nats-config: data[\"nats.conf\"…   nats-svc leads to a…"
             )
+        );
+    }
+
+    #[test]
+    fn the_worst_of_a_workload_comes_first() {
+        let mut listing = sample::live();
+        listing.findings.swap(0, 1);
+        assert_eq!(
+            render(&listing, Screen::NONE).lines().nth(1),
+            render(&sample::live(), Screen::NONE).lines().nth(1)
         );
     }
 

@@ -12,7 +12,12 @@ use crate::support::{Folder, Run, manifests, run};
 /// The objects of one of the project's own manifests.
 fn objects(name: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(manifests().join(name)).unwrap();
-    serde_saphyr::from_multiple(&text).unwrap()
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    for object in &mut objects {
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata.entry("namespace").or_insert(json!("default"));
+    }
+    objects
 }
 
 fn scan(server: &Apiserver, flags: &[&str]) -> Run {
@@ -43,7 +48,19 @@ fn people_get_a_table() {
     let server = Apiserver::of(objects("partitioned.yaml"));
     let run = scan(&server, &[]);
     assert_eq!(run.err, "");
-    assert_eq!(run.out, "");
+    assert_eq!(
+        run.out,
+        r#"NAMESPACE   WORKLOAD           ACTION   POLICY                FIELD                                                               DETAIL
+messaging   statefulset/nats   deny     network-filesystem    spec.volumeClaimTemplates[0]                                        volume data of StatefulSet messaging/nats: NFS: StorageClass shared, provisioner nfs.csi.k8s.io
+messaging   statefulset/nats   fix      service-route         configmap/nats-config: data["nats.conf"].cluster.routes[0]          nats://nats:6222 leads to any pod of StatefulSet messaging/nats
+messaging   statefulset/nats   fix      unresolvable-peers    service/nats: spec.publishNotReadyAddresses                         Service nats of StatefulSet messaging/nats
+messaging   statefulset/nats   fix      co-located-replicas   spec.template.spec.affinity.podAntiAffinity                         StatefulSet messaging/nats has 3 replicas
+messaging   statefulset/nats   warn     unbounded-store       configmap/nats-config: data["nats.conf"].jetstream.max_file_store   max_file_store of StatefulSet messaging/nats is 53687091200 bytes, the claim 10737418240
+
+run natsguard explain <ID> for more: unbounded-store, service-route, unresolvable-peers, network-filesystem, co-located-replicas
+1 denied, 3 to fix, 1 warning in 1 workload
+"#
+    );
     assert_eq!(run.status, 1);
 }
 
@@ -105,30 +122,49 @@ fn one_namespace_is_all_that_is_asked_for() {
     let run = scan(&server, &["--namespace", "messaging"]);
     assert_eq!(run.status, 0);
     assert!(run.out.ends_with("in 1 workload\n"), "{}", run.out);
-    assert_eq!(run.err, "");
+    assert_eq!(
+        run.err,
+        "natsguard: --namespace messaging keeps 3 facts out: nodes, persistentvolumes, storageclasses; policies that need them stay silent\n"
+    );
     assert_eq!(server.asked(), Vec::<String>::new());
 }
 
 #[test]
 fn a_right_that_is_missing_is_named() {
-    let server = Apiserver::forbidding(
-        objects("partitioned.yaml"),
-        &["statefulsets@", "daemonsets"],
-    );
+    let forbidden = &["statefulsets@", "daemonsets"];
+    let server = Apiserver::forbidding(objects("partitioned.yaml"), forbidden);
     let run = scan(&server, &["-o", "json"]);
     assert_eq!((run.status, run.out.as_str()), (2, ""));
-    assert_eq!(run.err, "");
+    assert_eq!(
+        run.err,
+        r#"natsguard: may not list statefulsets in all namespaces: statefulsets is forbidden: User "jane" cannot list resource "statefulsets" in API group "apps" at the cluster scope; ask for the verb list on statefulsets (API group apps), or limit the scan with --namespace NAMESPACE
+natsguard: may not list daemonsets in all namespaces: daemonsets is forbidden: User "jane" cannot list resource "daemonsets" in API group "apps" at the cluster scope; ask for the verb list on daemonsets (API group apps), or limit the scan with --namespace NAMESPACE
+"#
+    );
     let run = scan(&server, &["-n", "messaging"]);
     assert_eq!((run.status, run.out.as_str()), (2, ""));
-    assert_eq!(run.err, "");
+    assert_eq!(
+        run.err,
+        r#"natsguard: may not list daemonsets in namespace messaging: daemonsets is forbidden: User "jane" cannot list resource "daemonsets" in API group "apps" in the namespace "messaging"; ask for the verb list on daemonsets (API group apps) there
+"#
+    );
 }
 
 #[test]
 fn what_could_not_be_read_is_said_and_not_guessed() {
     let server = Apiserver::forbidding(objects("secret.yaml"), &["secrets", "nodes"]);
     let run = scan(&server, &[]);
-    assert_eq!(run.out, "");
-    assert_eq!(run.err, "");
+    assert_eq!(run.status, 0);
+    assert!(
+        run.out.ends_with("\n1 to fix, 1 warning in 1 workload\n"),
+        "{}",
+        run.out
+    );
+    assert!(!run.out.contains("service-route"), "{}", run.out);
+    assert_eq!(
+        run.err,
+        "natsguard: 2 facts could not be read: nodes, secrets; policies that need them stay silent\n"
+    );
 }
 
 #[test]
@@ -142,7 +178,7 @@ fn a_cluster_without_nats_is_said() {
     );
     assert_eq!(
         run.err,
-        "natsguard: no NATS workload runs in the cluster: of 1 StatefulSets, Deployments and DaemonSets none has a nats-server\n"
+        "natsguard: no NATS workload runs in the cluster (workloads looked at: 1); bare Pods and custom resources are not looked at\n"
     );
     let run = scan(&server, &["-n", "shop", "-o", "json"]);
     assert_eq!(run.status, 0);
@@ -167,10 +203,42 @@ fn the_plan_says_what_would_be_touched_and_touches_nothing() {
         })
         .collect();
     objects.extend(owned);
+    objects.extend(self::objects("secret.yaml"));
     let server = Apiserver::of(objects);
     let run = scan(&server, &["--fix-plan"]);
     assert_eq!(run.err, "");
-    assert_eq!(run.out, "");
+    assert_eq!(
+        run.out,
+        r#"configmap/messaging/nats-config: repaired when it is touched: service-route
+--- configmap/messaging/nats-config
++++ configmap/messaging/nats-config
+@@ -19,1 +19,3 @@
+-        nats://nats:6222
++        nats://nats-0.nats.messaging.svc.cluster.local:6222
++        nats://nats-1.nats.messaging.svc.cluster.local:6222
++        nats://nats-2.nats.messaging.svc.cluster.local:6222
+
+service/messaging/nats: repaired when it is touched: unresolvable-peers
+--- service/messaging/nats
++++ service/messaging/nats
+@@ -13,0 +13,1 @@
++  publishNotReadyAddresses: true
+
+statefulset/messaging/nats: repaired when it is next changed: co-located-replicas
+
+service/owned/nats: repaired when it is touched: unresolvable-peers
+--- service/owned/nats
++++ service/owned/nats
+@@ -13,0 +13,1 @@
++  publishNotReadyAddresses: true
+
+configmap/owned/nats-config: left to its owner, EventBus default: service-route
+
+statefulset/owned/nats: repaired when it is next changed: co-located-replicas
+
+SECRET3 to touch, 2 to repair when next changed, 1 left to owners; findings without a repair: 3; nothing was written
+"#
+    );
     assert_eq!(run.status, 0);
 }
 
@@ -247,10 +315,16 @@ fn a_kubeconfig_that_can_not_be_used_is_named() {
     let path = folder.write("config", kubeconfig("127.0.0.1:1"));
     let result = run(&["scan", "--kubeconfig", &path, "--context", "staging"]);
     assert_eq!((result.status, result.out.as_str()), (2, ""));
-    assert_eq!(result.err, "");
+    assert_eq!(
+        result.err,
+        "natsguard: can't use the kubeconfig: failed to load current context: staging; name one with --kubeconfig, or a context of it with --context\n"
+    );
     let result = run(&["scan", "--kubeconfig", "nowhere"]);
     assert_eq!((result.status, result.out.as_str()), (2, ""));
-    assert_eq!(result.err, "");
+    assert_eq!(
+        result.err,
+        "natsguard: can't use the kubeconfig: failed to read kubeconfig from '\"nowhere\"': No such file or directory (os error 2); name one with --kubeconfig, or a context of it with --context\n"
+    );
     let result = run(&["scan", "--kubeconfig", &path, "-n", "../nodes"]);
     assert_eq!((result.status, result.out.as_str()), (2, ""));
     assert_eq!(

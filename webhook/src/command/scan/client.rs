@@ -10,6 +10,7 @@ use crate::args::Scan;
 /// An apiserver answers in this time, or is not there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A client, or why there is none.
 pub(super) async fn client(args: &Scan) -> Result<Client, String> {
     let options = KubeConfigOptions {
         context: args.context.clone(),

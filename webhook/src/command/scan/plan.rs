@@ -58,15 +58,16 @@ impl Plan {
         let hindrance =
             |id: &ObjectId| seen.bundle.object(*id).map_or(Some(Fate::Later), hindrance);
         let mut touched: BTreeMap<ObjectId, BTreeSet<&'static str>> = BTreeMap::new();
+        let mut hindered = Vec::new();
         let mut plan = Self {
             entries: Vec::new(),
             left: report.findings.len() - due.len(),
         };
         for (policy, objects) in due {
             // A repair is made as a whole or not at all.
-            let hindered = objects.iter().find_map(|id| Some((*id, hindrance(id)?)));
-            if let Some((id, fate)) = hindered {
-                plan.add(seen, id, BTreeSet::from([policy]), fate);
+            let other = objects.iter().find_map(|id| Some((*id, hindrance(id)?)));
+            if let Some((id, fate)) = other {
+                hindered.push((id, BTreeSet::from([policy]), fate));
             } else {
                 for id in objects {
                     touched.entry(id).or_default().insert(policy);
@@ -84,6 +85,9 @@ impl Plan {
                 let fate = Fate::Touched(changes(&path, &before.value, &after.value));
                 plan.add(seen, id, policies, fate);
             }
+        }
+        for (id, policies, fate) in hindered {
+            plan.add(seen, id, policies, fate);
         }
         plan
     }

@@ -4,6 +4,7 @@ use crate::facts::cluster::Kube;
 use crate::facts::resource::Scope;
 use crate::facts::{Answering, Cluster, Known, Query};
 
+/// What lies outside namespaces is unknown.
 pub(super) struct Within(pub(super) Kube);
 
 impl Cluster for Within {
