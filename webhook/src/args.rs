@@ -64,7 +64,7 @@ pub enum Command {
     Completions(Completions),
 }
 
-/// What `check` and `fix` have in common.
+/// What `check`, `fix` and `scan` have in common.
 #[derive(Debug, ClapArgs)]
 pub struct Rules {
     /// Settings: actions, parameters, exemptions (YAML).

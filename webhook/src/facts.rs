@@ -129,8 +129,15 @@ impl Facts {
 
     /// How many questions stayed without an answer.
     pub fn unknown(&self) -> usize {
-        let unknown = |known: &&Known| **known == Known::Unknown;
-        self.answers.values().filter(unknown).count()
+        self.missing().count()
+    }
+
+    /// The questions that stayed without an answer.
+    pub fn missing(&self) -> impl Iterator<Item = &Query> {
+        self.answers
+            .iter()
+            .filter(|(_, known)| **known == Known::Unknown)
+            .map(|(query, _)| query)
     }
 
     /// All objects of one kind.

@@ -1,14 +1,16 @@
-//! Findings ready to be printed: each with the file, line and column it points at.
+//! Findings ready to be printed: each with the file, line and column it points at, or with the workload that runs.
 
+use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::engine::Report;
 use natsguard_policies::policy::{Action, Finding};
 use serde::Serialize;
 
 use crate::input::Input;
+use crate::live::Seen;
 use crate::mask;
 
 /// Everything a report prints, in the order of the input.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Listing {
     /// The findings.
     pub findings: Vec<Row>,
@@ -17,6 +19,9 @@ pub struct Listing {
     /// Findings that the settings let through: for people, not part of the machine formats.
     #[serde(skip)]
     pub exempted: Vec<Exempted>,
+    /// Whether this is about the workloads of a cluster and not about files.
+    #[serde(skip)]
+    pub live: bool,
 }
 
 /// One finding. No text holds credentials.
@@ -36,7 +41,8 @@ pub struct Row {
     pub detail: String,
     /// What to do.
     pub remedy: String,
-    /// The file as it was named on the command line or found in a directory; `<stdin>` for standard input.
+    /// The file as it was named on the command line or found in a directory; `<stdin>` for standard input; in a cluster
+    /// the workload, as in `statefulset/messaging/nats`.
     pub file: String,
     /// 1-based.
     pub line: usize,
@@ -45,6 +51,9 @@ pub struct Row {
     /// That line with credentials masked, where it may be shown: nothing of a Secret is.
     #[serde(skip)]
     pub excerpt: Option<String>,
+    /// In a cluster the workload that is at fault: there are no lines then.
+    #[serde(skip)]
+    pub workload: Option<ObjectName>,
 }
 
 /// The name of an object.
@@ -61,6 +70,27 @@ pub struct ObjectName {
     pub name: String,
 }
 
+impl ObjectName {
+    /// The name of an object of a bundle.
+    pub fn of(bundle: &Bundle, object: &Object) -> Self {
+        Self {
+            api_version: object.api_version().to_owned(),
+            kind: object.kind().to_owned(),
+            namespace: bundle.namespace(object).map(str::to_owned),
+            name: object.name().to_owned(),
+        }
+    }
+
+    /// `statefulset/messaging/nats`; `storageclass/nfs`.
+    pub fn path(&self) -> String {
+        let kind = self.kind.to_lowercase();
+        match &self.namespace {
+            Some(namespace) => format!("{kind}/{namespace}/{}", self.name),
+            None => format!("{kind}/{}", self.name),
+        }
+    }
+}
+
 /// How many findings of each kind, and how many objects were looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -70,7 +100,7 @@ pub struct Summary {
     pub fix: usize,
     /// Said.
     pub warn: usize,
-    /// Objects read.
+    /// Objects read; in a cluster the NATS workloads.
     pub objects: usize,
 }
 
@@ -88,17 +118,62 @@ pub struct Exempted {
 impl Listing {
     /// Finds the lines of a report's findings in the input.
     pub fn new(input: &Input, report: &Report) -> Self {
+        Self::of(report, report.objects, |finding, action| {
+            row(input, finding, action)
+        })
+    }
+
+    /// What was found at no workload of a cluster yet.
+    pub fn live() -> Self {
+        Self {
+            live: true,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what a workload of a cluster is at fault with.
+    pub fn add(&mut self, seen: &Seen, report: &Report) {
+        let Some(workload) = seen.name() else {
+            return;
+        };
+        self.merge(Self::of(report, 1, |finding, action| {
+            Some(Row {
+                file: workload.path(),
+                line: 1,
+                column: 1,
+                workload: Some(workload.clone()),
+                ..bare(&seen.bundle, finding, action)?
+            })
+        }));
+    }
+
+    /// Adds what another listing says.
+    pub fn merge(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.exempted.extend(other.exempted);
+        self.summary.deny += other.summary.deny;
+        self.summary.fix += other.summary.fix;
+        self.summary.warn += other.summary.warn;
+        self.summary.objects += other.summary.objects;
+    }
+
+    /// The strongest action of all findings.
+    pub fn worst(&self) -> Option<Action> {
+        self.findings.iter().map(|row| row.action).max()
+    }
+
+    fn of(report: &Report, objects: usize, row: impl Fn(&Finding, Action) -> Option<Row>) -> Self {
         let findings = report
             .findings
             .iter()
-            .filter_map(|judged| row(input, &judged.finding, judged.action))
+            .filter_map(|judged| row(&judged.finding, judged.action))
             .collect();
         let exempted = report
             .exempted
             .iter()
             .filter_map(|exempted| {
                 Some(Exempted {
-                    row: row(input, &exempted.finding, Action::Off)?,
+                    row: row(&exempted.finding, Action::Off)?,
                     reason: exempted.reason.clone(),
                     expires: exempted.expires.clone(),
                 })
@@ -108,13 +183,22 @@ impl Listing {
             deny: report.count(Action::Deny),
             fix: report.count(Action::Fix),
             warn: report.count(Action::Warn),
-            objects: report.objects,
+            objects,
         };
         Self {
             findings,
             summary,
             exempted,
+            live: false,
         }
+    }
+}
+
+impl Seen {
+    /// The workload.
+    pub fn name(&self) -> Option<ObjectName> {
+        let object = self.bundle.object(self.id)?;
+        Some(ObjectName::of(&self.bundle, object))
     }
 }
 
@@ -141,21 +225,29 @@ fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
         })
         .map(mask::line);
     Some(Row {
-        policy: finding.policy,
-        action,
-        object: ObjectName {
-            api_version: object.api_version().to_owned(),
-            kind: object.kind().to_owned(),
-            namespace: input.bundle.namespace(object).map(str::to_owned),
-            name: object.name().to_owned(),
-        },
-        field: place.field.clone(),
-        reason: finding.reason,
-        detail: finding.detail.clone(),
-        remedy: finding.remedy.clone(),
         file: manifest.name().to_owned(),
         line: location.line,
         column: location.column,
         excerpt,
+        ..bare(&input.bundle, finding, action)?
+    })
+}
+
+/// What is said of a finding wherever it stands.
+fn bare(bundle: &Bundle, finding: &Finding, action: Action) -> Option<Row> {
+    let object = bundle.object(finding.place.object)?;
+    Some(Row {
+        policy: finding.policy,
+        action,
+        object: ObjectName::of(bundle, object),
+        field: finding.place.field.clone(),
+        reason: finding.reason,
+        detail: finding.detail.clone(),
+        remedy: finding.remedy.clone(),
+        file: String::new(),
+        line: 0,
+        column: 0,
+        excerpt: None,
+        workload: None,
     })
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::facts::resource::{DAEMON_SETS, DEPLOYMENTS, Resource, STATEFUL_SETS};
-use crate::facts::{Cluster, Page, Subject, gather, tidy};
+use crate::facts::{Cluster, Page, Query, Subject, gather, tidy};
 
 /// The kinds that may run a NATS server.
 pub const WORKLOADS: [&Resource; 3] = [&STATEFUL_SETS, &DEPLOYMENTS, &DAEMON_SETS];
@@ -35,6 +35,8 @@ pub struct Seen {
     pub id: ObjectId,
     /// How many questions to the cluster stayed without an answer.
     pub unknown: usize,
+    /// Those questions.
+    pub missing: Vec<Query>,
 }
 
 /// Reads what a workload refers to. `None` when the object has no name, namespace or kind.
@@ -56,6 +58,7 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
         bundle,
         id,
         unknown: facts.unknown(),
+        missing: facts.missing().cloned().collect(),
     })
 }
 

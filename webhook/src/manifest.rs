@@ -79,6 +79,21 @@ impl Document {
 }
 
 impl Manifest {
+    /// An object that no file holds, as YAML.
+    pub fn of(name: &str, object: &Value) -> Result<Self, ReadError> {
+        let format = emit::Format {
+            eol: "\n",
+            sequence: 0,
+            literals: true,
+        };
+        let mut text = match object {
+            Value::Object(map) => emit::members(map, 0, &format),
+            other => emit::scalar(other, 0, &format),
+        };
+        text.push('\n');
+        Self::read(name, text.into_bytes())
+    }
+
     /// Reads a whole file: any number of documents, YAML or JSON.
     ///
     /// A file with nothing but blanks and comments has no documents; one that is empty between two `---` is null.

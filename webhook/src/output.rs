@@ -12,17 +12,21 @@ mod markdown;
 #[cfg(test)]
 mod sample;
 mod sarif;
+mod table;
 mod text;
 mod words;
+
+use std::env;
+use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
 
 use crate::listing::Listing;
 
-/// A format of `check`'s report.
+/// A format of `check`'s and `scan`'s report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people: the line, the reason and the remedy.
+    /// For people: the line, the reason and the remedy; of a cluster a table.
     Text,
     /// One JSON object with every finding and a summary.
     Json,
@@ -47,10 +51,40 @@ pub enum RenderError {
     Xml(#[from] quick_junit::SerializeError),
 }
 
-/// Renders a listing; `color` is for [`Format::Text`] only. The text ends with a line feed.
-pub fn render(format: Format, listing: &Listing, color: bool) -> Result<String, RenderError> {
+/// What [`Format::Text`] is written on. The others are the same everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether it shows colours.
+    pub color: bool,
+    /// How wide it is, when it is a terminal that says so: what doesn't fit is cut.
+    pub width: Option<usize>,
+}
+
+impl Screen {
+    /// A file or a pipe.
+    pub const NONE: Self = Self {
+        color: false,
+        width: None,
+    };
+
+    /// Standard output.
+    pub fn stdout() -> Self {
+        if !io::stdout().is_terminal() {
+            return Self::NONE;
+        }
+        let columns = env::var("COLUMNS").ok();
+        Self {
+            color: env::var_os("NO_COLOR").is_none(),
+            width: columns.and_then(|columns| columns.parse().ok()),
+        }
+    }
+}
+
+/// Renders a listing. The text ends with a line feed.
+pub fn render(format: Format, listing: &Listing, screen: Screen) -> Result<String, RenderError> {
     match format {
-        Format::Text => Ok(text::render(listing, color)),
+        Format::Text if listing.live => Ok(table::render(listing, screen)),
+        Format::Text => Ok(text::render(listing, screen.color)),
         Format::Json => json::render(listing),
         Format::Sarif => sarif::render(listing),
         Format::Junit => junit::render(listing),
@@ -72,11 +106,26 @@ mod tests {
         Format::Markdown,
     ];
 
+    fn listings() -> [Listing; 5] {
+        let mut hostile = sample::hostile();
+        hostile.live = true;
+        for row in &mut hostile.findings {
+            row.workload = Some(row.object.clone());
+        }
+        [
+            sample::listing(),
+            sample::hostile(),
+            sample::empty(),
+            sample::live(),
+            hostile,
+        ]
+    }
+
     #[test]
     fn no_format_prints_a_control_character() {
         for format in FORMATS {
-            for listing in [sample::listing(), sample::hostile(), sample::empty()] {
-                let text = render(*format, &listing, false).unwrap();
+            for listing in listings() {
+                let text = render(*format, &listing, Screen::NONE).unwrap();
                 let control: Vec<char> = text
                     .chars()
                     .filter(|c| *c != '\n' && escape::is_unprintable(*c))
@@ -89,8 +138,8 @@ mod tests {
     #[test]
     fn every_format_ends_with_one_line_feed() {
         for format in FORMATS {
-            for listing in [sample::listing(), sample::empty()] {
-                let text = render(*format, &listing, false).unwrap();
+            for listing in listings() {
+                let text = render(*format, &listing, Screen::NONE).unwrap();
                 assert!(
                     text.ends_with('\n') && !text.ends_with("\n\n"),
                     "{format:?}: {text:?}"
@@ -102,8 +151,14 @@ mod tests {
     #[test]
     fn the_same_listing_gives_the_same_text() {
         for format in FORMATS {
-            let render = || render(*format, &sample::listing(), true).unwrap();
-            assert_eq!(render(), render());
+            for listing in listings() {
+                let screen = Screen {
+                    color: true,
+                    width: Some(80),
+                };
+                let render = || render(*format, &listing, screen).unwrap();
+                assert_eq!(render(), render());
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! `natsguard check`: what is wrong with manifests.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use natsguard_policies::engine::evaluate;
 use natsguard_policies::policy::Action;
@@ -9,7 +9,7 @@ use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules};
 use crate::args::Check;
 use crate::input::Input;
 use crate::listing::Listing;
-use crate::output::{Format, render};
+use crate::output::{Screen, render};
 
 pub(super) fn run(args: &Check) -> io::Result<u8> {
     let settings = match rules::settings(&args.rules) {
@@ -22,8 +22,7 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
     let input = Input::read(&args.paths, args.rules.namespace.as_deref());
     let report = evaluate(&input.bundle, &settings);
     let listing = Listing::new(&input, &report);
-    let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match render(args.output, &listing, color && args.output == Format::Text) {
+    match render(args.output, &listing, Screen::stdout()) {
         Ok(text) => match print(text.as_bytes()) {
             // `check … | head` is denied all the same.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use tokio::net::lookup_host;
 
-use self::line::{Line, State, told};
+pub(super) use self::line::told;
+use self::line::{Line, State};
 use self::way::Target;
 use super::{SUCCESS, UNUSABLE, complain, print, webhook};
 use crate::args::Doctor;

@@ -1,10 +1,323 @@
 //! `natsguard scan`: what is wrong with what runs.
+//!
+//! It is printed when all of it is known. Ctrl-C ends the process where it stands, so that no half report looks whole.
 
+mod client;
+mod plan;
+mod progress;
+mod within;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::UNUSABLE;
+use http::StatusCode;
+use kube::Client;
+use natsguard_policies::policy::Action;
+use natsguard_policies::settings::Settings;
+use natsguard_policies::workload::discover;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::plan::Plan;
+use self::progress::Progress;
+use self::within::Within;
+use super::doctor::told;
+use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules};
 use crate::args::Scan;
+use crate::facts::cluster::Kube;
+use crate::facts::resource::Scope;
+use crate::facts::{Cluster, Query};
+use crate::listing::Listing;
+use crate::live::{FindError, WORKLOADS, find, see};
+use crate::output::{Screen, render};
 
-pub(super) fn run(_: &Scan) -> io::Result<u8> {
-    Ok(UNUSABLE)
+/// Workloads looked at at the same time: each asks a dozen questions.
+const AT_ONCE: usize = 4;
+
+/// What a workload refers to is read in this time, or unknown.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(args: &Scan) -> io::Result<u8> {
+    let namespace = args.rules.namespace.as_deref();
+    let settings = rules::settings(&args.rules).and_then(|settings| {
+        namespace.map_or(Ok(()), is_namespace)?;
+        Ok(settings)
+    });
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(problem) => {
+            complain(&problem);
+            return Ok(UNUSABLE);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut progress = Progress::new();
+    let scanned = runtime.block_on(scan(args, settings, &mut progress));
+    progress.end();
+    runtime.shutdown_background();
+    let scanned = match scanned {
+        Ok(scanned) => scanned,
+        Err(problems) => {
+            problems.iter().for_each(|problem| complain(problem));
+            return Ok(UNUSABLE);
+        }
+    };
+    let text = if args.fix_plan {
+        Ok(scanned.plan.to_string())
+    } else {
+        render(args.output, &scanned.listing, Screen::stdout())
+    };
+    match text {
+        Ok(text) => match print(text.as_bytes()) {
+            // `scan … | head` is denied all the same.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        },
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(UNUSABLE);
+        }
+    }
+    for note in notes(&scanned, namespace) {
+        complain(&note);
+    }
+    let worst = scanned.listing.worst().unwrap_or(Action::Off);
+    Ok(if !args.fix_plan && worst >= args.fail_on.action() {
+        DENIED
+    } else {
+        SUCCESS
+    })
+}
+
+/// What a scan found.
+struct Scanned {
+    /// Workloads of any kind.
+    workloads: usize,
+    listing: Listing,
+    plan: Plan,
+    missing: BTreeSet<Query>,
+}
+
+/// What one workload gave.
+struct Looked {
+    listing: Listing,
+    plan: Plan,
+    missing: Vec<Query>,
+}
+
+async fn scan(
+    args: &Scan,
+    settings: Settings,
+    progress: &mut Progress,
+) -> Result<Scanned, Vec<String>> {
+    let namespace = args.rules.namespace.as_deref();
+    let client = client::client(args)
+        .await
+        .map_err(|problem| vec![problem])?;
+    let (found, workloads) = list(&client, namespace, progress).await?;
+    let kube = Kube::new(client);
+    let cluster: Arc<dyn Cluster> = match namespace {
+        Some(_) => Arc::new(Within(kube)),
+        None => Arc::new(kube),
+    };
+    let (settings, is_plan) = (Arc::new(settings), args.fix_plan);
+    let count = found.len();
+    let mut waiting = found.into_iter().enumerate();
+    let mut at_work = JoinSet::new();
+    let mut done = BTreeMap::new();
+    loop {
+        while at_work.len() < AT_ONCE
+            && let Some((index, workload)) = waiting.next()
+        {
+            let (cluster, settings) = (Arc::clone(&cluster), Arc::clone(&settings));
+            at_work
+                .spawn(async move { (index, look(&cluster, &settings, &workload, is_plan).await) });
+        }
+        let Some(joined) = at_work.join_next().await else {
+            break;
+        };
+        let (index, looked) =
+            joined.map_err(|error| vec![format!("can't look at a workload: {error}")])?;
+        done.insert(index, looked);
+        progress.say(|| format!("{} of {count} NATS workloads looked at", done.len()));
+    }
+    let mut scanned = Scanned {
+        workloads,
+        listing: Listing::live(),
+        plan: Plan::default(),
+        missing: BTreeSet::new(),
+    };
+    // In the order of the workloads, whichever was looked at first.
+    for looked in done.into_values().flatten() {
+        scanned.listing.merge(looked.listing);
+        scanned.plan.merge(looked.plan);
+        scanned.missing.extend(looked.missing);
+    }
+    Ok(scanned)
+}
+
+/// The workloads that may run NATS, by namespace, and how many there are of any kind.
+async fn list(
+    client: &Client,
+    namespace: Option<&str>,
+    progress: &mut Progress,
+) -> Result<(Vec<Value>, usize), Vec<String>> {
+    let (mut found, mut before, mut problems) = (Vec::new(), 0, Vec::new());
+    for resource in WORKLOADS {
+        let mut looked = 0;
+        let listed = find(client, resource, namespace, &mut |count| {
+            looked = count;
+            progress.say(|| format!("{} workloads listed", before + count));
+        })
+        .await;
+        match listed {
+            Ok(some) => found.extend(some),
+            Err(error) => {
+                problems.push(problem(&error, namespace));
+                // Of rights all that are missing are named; who doesn't answer isn't asked again.
+                if !matches!(error, FindError::Refused { .. }) {
+                    break;
+                }
+            }
+        }
+        before += looked;
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    found.sort_by_cached_key(|workload| {
+        ["/metadata/namespace", "/kind", "/metadata/name"].map(|pointer| {
+            let text = workload.pointer(pointer).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        })
+    });
+    Ok((found, before))
+}
+
+/// Looks at one workload. `None` when it runs no NATS server after all.
+async fn look(
+    cluster: &Arc<dyn Cluster>,
+    settings: &Settings,
+    workload: &Value,
+    is_plan: bool,
+) -> Option<Looked> {
+    let seen = see(cluster, workload, Instant::now() + PATIENCE).await?;
+    if !discover(&seen.bundle)
+        .iter()
+        .any(|found| found.id == seen.id)
+    {
+        return None;
+    }
+    let report = seen.report(settings);
+    let mut listing = Listing::live();
+    listing.add(&seen, &report);
+    Some(Looked {
+        listing,
+        plan: if is_plan {
+            Plan::new(&seen, &report, settings)
+        } else {
+            Plan::default()
+        },
+        missing: seen.missing,
+    })
+}
+
+/// A name that may stand in a path.
+fn is_namespace(name: &str) -> Result<(), String> {
+    let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.is_empty() && name.len() <= 63 && name.bytes().all(is_fine) {
+        return Ok(());
+    }
+    Err(format!(
+        "--namespace: {name:?} is no name of a namespace; write lower-case letters, digits and hyphens"
+    ))
+}
+
+fn problem(error: &FindError, namespace: Option<&str>) -> String {
+    match error {
+        FindError::Client { error, .. } => {
+            format!(
+                "can't reach the cluster: {}; see to the kubeconfig",
+                told(error)
+            )
+        }
+        FindError::Refused {
+            plural,
+            status: StatusCode::FORBIDDEN,
+            message,
+        } => match namespace {
+            Some(namespace) => format!(
+                "may not list {plural} in namespace {namespace}: {message}; ask for the verb list on {plural} (API group apps) there"
+            ),
+            None => format!(
+                "may not list {plural} in all namespaces: {message}; ask for the verb list on {plural} (API group apps), or limit the scan with --namespace NAMESPACE"
+            ),
+        },
+        FindError::Refused {
+            status: StatusCode::UNAUTHORIZED,
+            ..
+        } => format!("{error}; see to the user in the kubeconfig"),
+        FindError::Refused { .. } | FindError::Body { .. } => error.to_string(),
+    }
+}
+
+/// What a report can't say by itself.
+fn notes(scanned: &Scanned, namespace: Option<&str>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if scanned.listing.summary.objects == 0 {
+        let place = namespace.map_or_else(
+            || "the cluster".to_owned(),
+            |namespace| format!("namespace {namespace}"),
+        );
+        notes.push(format!(
+            "no NATS workload runs in {place} (workloads looked at: {}); bare Pods and custom resources are not looked at",
+            scanned.workloads
+        ));
+    }
+    let (outside, unread): (Vec<&Query>, Vec<&Query>) = scanned
+        .missing
+        .iter()
+        .partition(|query| namespace.is_some() && query.resource.scope == Scope::Cluster);
+    if let (Some(namespace), false) = (namespace, outside.is_empty()) {
+        notes.push(format!(
+            "--namespace {namespace} keeps {} out: {}; policies that need them stay silent",
+            facts(outside.len()),
+            kinds(&outside)
+        ));
+    }
+    if !unread.is_empty() {
+        notes.push(format!(
+            "{} could not be read: {}; policies that need them stay silent",
+            facts(unread.len()),
+            kinds(&unread)
+        ));
+    }
+    notes
+}
+
+fn facts(count: usize) -> String {
+    let of = if count == 1 { "fact" } else { "facts" };
+    format!("{count} {of}")
+}
+
+/// `nodes, secrets (3)`.
+fn kinds(queries: &[&Query]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for query in queries {
+        *counts.entry(query.resource.plural).or_default() += 1;
+    }
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|(plural, count)| match count {
+            1 => plural.to_owned(),
+            count => format!("{plural} ({count})"),
+        })
+        .collect();
+    counts.join(", ")
 }

@@ -15,7 +15,7 @@ pub(super) fn render(listing: &Listing) -> String {
         out.push('\n');
     }
     // Not a command: the runner shows it in the log.
-    out.push_str(&words::summary(listing.summary));
+    out.push_str(&words::summary(listing));
     out.push('\n');
     out
 }
@@ -26,8 +26,8 @@ fn command(row: &Row) -> String {
         Action::Fix => "warning",
         Action::Warn | Action::Off => "notice",
     };
-    // Standard input is no file of the repository: an annotation on it would be shown nowhere.
-    let place = if row.file == words::STDIN {
+    // Neither standard input nor what runs is a file of the repository: an annotation on it would be shown nowhere.
+    let place = if row.file == words::STDIN || row.workload.is_some() {
         String::new()
     } else {
         let file = property(&visible(words::repository_path(&row.file)));
@@ -65,6 +65,17 @@ mod tests {
 1 denied, 1 to fix, 1 warning in 7 objects
 "#;
         assert_eq!(render(&sample::listing()), expected);
+    }
+
+    #[test]
+    fn what_runs_is_no_file_to_annotate() {
+        let text = render(&sample::live());
+        assert_eq!(
+            text.lines().next(),
+            Some(
+                r#"::error title=service-route%3A ConfigMap nats/nats-config::a route names a Service: nats-svc leads to any pod. Name each pod%0Adata["nats.conf"].cluster.routes[0]"#
+            )
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! JUnit XML, for the test reports of CI systems.
 //!
-//! A test case is one policy on one object of one file. What is denied is a failure. What is repaired or only said is a
+//! A test case is one policy on one object of one file, or of one workload in a cluster. What is denied is a failure. What is repaired or only said is a
 //! skipped test with its message: GitLab and Jenkins show that message and leave the job green, whereas the output of a
 //! test that passes is shown by Jenkins only, on a page of its own, and by GitLab nowhere.
 //!
@@ -26,8 +26,12 @@ pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
     if report.test_suites.is_empty() {
         // CI systems take a report without tests for a broken one.
         let mut suite = TestSuite::new("natsguard");
-        let mut case = TestCase::new(words::summary(listing.summary), TestCaseStatus::success());
-        case.set_classname("natsguard.check");
+        let mut case = TestCase::new(words::summary(listing), TestCaseStatus::success());
+        case.set_classname(if listing.live {
+            "natsguard.scan"
+        } else {
+            "natsguard.check"
+        });
         suite.add_test_case(case);
         report.add_test_suite(suite);
     }
@@ -90,7 +94,7 @@ fn case(rows: &[&Row]) -> TestCase {
     let name = format!("{} in {}", words::object(&row.object), visible(&row.file));
     let mut case = TestCase::new(name, status);
     case.set_classname(format!("natsguard.{}", row.policy));
-    if row.file != words::STDIN {
+    if row.file != words::STDIN && row.workload.is_none() {
         // GitLab makes a link of it.
         case.extra.insert(
             "file".into(),
@@ -141,6 +145,31 @@ the store lies on a network file system. Use a block device</skipped>
 </testsuites>
 "#;
         assert_eq!(render(&sample::listing()).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_workload_that_runs_is_a_suite() {
+        let text = render(&sample::live()).unwrap();
+        let expected = r#"    <testsuite name="deployment/edge/leaf" tests="1" skipped="1" errors="0" failures="0">
+        <testcase name="StorageClass nfs in deployment/edge/leaf" classname="natsguard.network-filesystem">
+            <skipped message="the store lies on a network file system" type="warn">warn: deployment/edge/leaf
+provisioner
+the store lies on a network file system. Use a block device</skipped>
+        </testcase>
+    </testsuite>
+"#;
+        assert!(text.contains(expected), "{text}");
+        assert!(
+            text.contains("<testsuite name=\"statefulset/nats/nats\" tests=\"2\""),
+            "{text}"
+        );
+        let empty = Listing {
+            live: true,
+            ..sample::empty()
+        };
+        assert!(render(&empty).unwrap().contains(
+            r#"<testcase name="no findings in 7 workloads" classname="natsguard.scan"/>"#
+        ));
     }
 
     #[test]

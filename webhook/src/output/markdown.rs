@@ -11,12 +11,12 @@ const INVISIBLE: char = '\u{200b}';
 
 pub(super) fn render(listing: &Listing) -> String {
     let mut out = if listing.findings.is_empty() {
-        format!("**natsguard** has {}.\n", words::summary(listing.summary))
+        format!("**natsguard** has {}.\n", words::summary(listing))
     } else {
         let rows: String = listing.findings.iter().map(row).collect();
         format!(
             "**natsguard**: {}\n\n| Action | Object | Where | What | Remedy |\n|---|---|---|---|---|\n{rows}",
-            words::summary(listing.summary)
+            words::summary(listing)
         )
     };
     if !listing.exempted.is_empty() {
@@ -95,6 +95,17 @@ Exempted:
 - co-located-replicas of StatefulSet nats/nats at deploy/my nats.yaml:40:3: one node only, see #&#8203;12 (until 2027-01-31)
 "#;
         assert_eq!(render(&sample::listing()), expected);
+    }
+
+    #[test]
+    fn what_runs_has_no_lines() {
+        let text = render(&sample::live());
+        assert_eq!(
+            text.lines().nth(5),
+            Some(
+                "| **fix** co-located-replicas | <code>StatefulSet nats/nats</code> | <code>statefulset/nats/nats</code><br><code>spec.template.spec.affinity</code> | nothing keeps two replicas off one node: 3 replicas | add a rule |"
+            )
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) fn listing() -> Listing {
         line: 14,
         column: 9,
         excerpt: Some("    /*ü*/nats://***@nats-svc:6222".to_owned()),
+        workload: None,
     };
     let fix = Row {
         policy: "co-located-replicas",
@@ -31,6 +32,7 @@ pub(super) fn listing() -> Listing {
         line: 40,
         column: 3,
         excerpt: None,
+        workload: None,
     };
     let warn = Row {
         policy: "network-filesystem",
@@ -44,6 +46,7 @@ pub(super) fn listing() -> Listing {
         line: 3,
         column: 14,
         excerpt: Some("provisioner: nfs.csi.k8s.io".to_owned()),
+        workload: None,
     };
     let exempted = Exempted {
         row: Row {
@@ -62,7 +65,32 @@ pub(super) fn listing() -> Listing {
         },
         findings: vec![deny, fix, warn],
         exempted: vec![exempted],
+        live: false,
     }
+}
+
+/// The same findings at a workload of a cluster, and one at another.
+pub(super) fn live() -> Listing {
+    let mut listing = listing();
+    listing.live = true;
+    listing.summary.objects = 2;
+    let nats = object("apps/v1", "StatefulSet", Some("nats"), "nats");
+    let edge = object("apps/v1", "Deployment", Some("edge"), "leaf");
+    let exempted = listing
+        .exempted
+        .iter_mut()
+        .map(|exempted| &mut exempted.row);
+    for (row, workload) in listing
+        .findings
+        .iter_mut()
+        .chain(exempted)
+        .zip([&nats, &nats, &edge, &nats])
+    {
+        row.file = workload.path();
+        (row.line, row.column, row.excerpt) = (1, 1, None);
+        row.workload = Some(workload.clone());
+    }
+    listing
 }
 
 /// A finding whose every text wants to be more than text.
@@ -80,6 +108,7 @@ pub(super) fn hostile() -> Listing {
         line: 1,
         column: 2,
         excerpt: Some(evil.to_owned()),
+        workload: None,
     };
     Listing {
         summary: Summary {
@@ -94,6 +123,7 @@ pub(super) fn hostile() -> Listing {
             expires: Some(evil.to_owned()),
         }],
         findings: vec![row],
+        live: false,
     }
 }
 
@@ -106,6 +136,7 @@ pub(super) fn empty() -> Listing {
             ..Summary::default()
         },
         exempted: Vec::new(),
+        live: false,
     }
 }
 

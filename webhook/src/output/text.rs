@@ -28,16 +28,10 @@ pub(super) fn render(listing: &Listing, color: bool) -> String {
     for exempted in &listing.exempted {
         let _ = writeln!(out, "exempted: {}", words::exempted(exempted));
     }
-    let _ = match words::ids(listing).as_slice() {
-        [] => Ok(()),
-        [id] => writeln!(out, "run natsguard explain {id} for more"),
-        ids => writeln!(
-            out,
-            "run natsguard explain <ID> for more: {}",
-            ids.join(", ")
-        ),
-    };
-    let _ = writeln!(out, "{}", words::summary(listing.summary));
+    if let Some(more) = words::more(listing) {
+        let _ = writeln!(out, "{more}");
+    }
+    let _ = writeln!(out, "{}", words::summary(listing));
     out
 }
 

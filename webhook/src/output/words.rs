@@ -6,14 +6,14 @@ use crate::listing::{Exempted, Listing, ObjectName, Row, Summary};
 /// What a listing calls standard input.
 pub(super) const STDIN: &str = "<stdin>";
 
-/// `1 denied, 2 to fix, 3 warnings in 7 objects`.
-pub(super) fn summary(summary: Summary) -> String {
+/// `1 denied, 2 to fix, 3 warnings in 7 objects`; of a cluster `… in 7 workloads`.
+pub(super) fn summary(listing: &Listing) -> String {
     let Summary {
         deny,
         fix,
         warn,
         objects,
-    } = summary;
+    } = listing.summary;
     let parts: Vec<String> = [
         (deny, "denied"),
         (fix, "to fix"),
@@ -28,10 +28,12 @@ pub(super) fn summary(summary: Summary) -> String {
     } else {
         parts.join(", ")
     };
-    format!(
-        "{found} in {objects} {}",
+    let of = if listing.live {
+        plural(objects, "workload", "workloads")
+    } else {
         plural(objects, "object", "objects")
-    )
+    };
+    format!("{found} in {objects} {of}")
 }
 
 fn plural(count: usize, one: &'static str, many: &'static str) -> &'static str {
@@ -47,8 +49,11 @@ pub(super) fn object(object: &ObjectName) -> String {
     visible(&name)
 }
 
-/// `deploy/nats.yaml:14:9`.
+/// `deploy/nats.yaml:14:9`; in a cluster `statefulset/messaging/nats`.
 pub(super) fn place(row: &Row) -> String {
+    if row.workload.is_some() {
+        return visible(&row.file);
+    }
     format!("{}:{}:{}", visible(&row.file), row.line, row.column)
 }
 
@@ -94,8 +99,20 @@ pub(super) fn exempted(exempted: &Exempted) -> String {
     )
 }
 
+/// Where to read more about the policies of the findings.
+pub(super) fn more(listing: &Listing) -> Option<String> {
+    match ids(listing).as_slice() {
+        [] => None,
+        [id] => Some(format!("run natsguard explain {id} for more")),
+        ids => Some(format!(
+            "run natsguard explain <ID> for more: {}",
+            ids.join(", ")
+        )),
+    }
+}
+
 /// The policies of the findings, each once, in order of appearance.
-pub(super) fn ids(listing: &Listing) -> Vec<&'static str> {
+fn ids(listing: &Listing) -> Vec<&'static str> {
     let mut ids = Vec::new();
     for row in &listing.findings {
         if !ids.contains(&row.policy) {
@@ -122,11 +139,14 @@ mod tests {
     #[test]
     fn a_summary_counts_what_there_is() {
         let count = |deny, fix, warn, objects| {
-            summary(Summary {
-                deny,
-                fix,
-                warn,
-                objects,
+            summary(&Listing {
+                summary: Summary {
+                    deny,
+                    fix,
+                    warn,
+                    objects,
+                },
+                ..Listing::default()
             })
         };
         assert_eq!(
@@ -136,6 +156,10 @@ mod tests {
         assert_eq!(count(0, 0, 1, 1), "1 warning in 1 object");
         assert_eq!(count(0, 0, 0, 7), "no findings in 7 objects");
         assert_eq!(count(0, 0, 0, 0), "no findings in 0 objects");
+        assert_eq!(
+            summary(&sample::live()),
+            "1 denied, 1 to fix, 1 warning in 2 workloads"
+        );
     }
 
     #[test]

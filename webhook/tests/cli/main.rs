@@ -13,12 +13,14 @@
     reason = "a test that can't go on has failed, and says so"
 )]
 
+mod apiserver;
 mod bad_input;
 mod check;
 mod conf;
 mod controller;
 mod doctor;
 mod fix;
+mod scan;
 mod secrets;
 mod support;
 mod traces;

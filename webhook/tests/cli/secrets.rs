@@ -2,10 +2,10 @@
 
 use crate::support::{Folder, all, manifests, run};
 
-const MARK: &str = "MARKED";
+pub(crate) const MARK: &str = "MARKED";
 
 /// Credentials in every place that one can stand in.
-const PLANTED: &str = r#"apiVersion: v1
+pub(crate) const PLANTED: &str = r#"apiVersion: v1
 kind: ConfigMap
 metadata: {name: nats}
 data:

@@ -47,7 +47,7 @@ impl Line {
 }
 
 /// An error of the client in a few words: what the apiserver says, or why it says nothing.
-pub(super) fn told(error: &kube::Error) -> String {
+pub(in crate::command) fn told(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }

@@ -1,0 +1,362 @@
+//! `natsguard scan`, against an apiserver that only reads.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::apiserver::{Apiserver, kubeconfig};
+use crate::secrets;
+use crate::support::{Folder, Run, manifests, run};
+
+/// The objects of one of the project's own manifests.
+fn objects(name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(manifests().join(name)).unwrap();
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    for object in &mut objects {
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata.entry("namespace").or_insert(json!("default"));
+    }
+    objects
+}
+
+fn scan(server: &Apiserver, flags: &[&str]) -> Run {
+    let mut args = vec!["scan", "--kubeconfig", &server.kubeconfig];
+    args.extend(flags);
+    run(&args)
+}
+
+fn workload(kind: &str, namespace: &str, name: &str, image: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "replicas": 1,
+            "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": name, "image": image}]},
+            },
+        },
+    })
+}
+
+#[test]
+fn people_get_a_table() {
+    let server = Apiserver::of(objects("partitioned.yaml"));
+    let run = scan(&server, &[]);
+    assert_eq!(run.err, "");
+    assert_eq!(
+        run.out,
+        r#"NAMESPACE   WORKLOAD           ACTION   POLICY                FIELD                                                               DETAIL
+messaging   statefulset/nats   deny     network-filesystem    spec.volumeClaimTemplates[0]                                        volume data of StatefulSet messaging/nats: NFS: StorageClass shared, provisioner nfs.csi.k8s.io
+messaging   statefulset/nats   fix      service-route         configmap/nats-config: data["nats.conf"].cluster.routes[0]          nats://nats:6222 leads to any pod of StatefulSet messaging/nats
+messaging   statefulset/nats   fix      unresolvable-peers    service/nats: spec.publishNotReadyAddresses                         Service nats of StatefulSet messaging/nats
+messaging   statefulset/nats   fix      co-located-replicas   spec.template.spec.affinity.podAntiAffinity                         StatefulSet messaging/nats has 3 replicas
+messaging   statefulset/nats   warn     unbounded-store       configmap/nats-config: data["nats.conf"].jetstream.max_file_store   max_file_store of StatefulSet messaging/nats is 53687091200 bytes, the claim 10737418240
+
+run natsguard explain <ID> for more: unbounded-store, service-route, unresolvable-peers, network-filesystem, co-located-replicas
+1 denied, 3 to fix, 1 warning in 1 workload
+"#
+    );
+    assert_eq!(run.status, 1);
+}
+
+#[test]
+fn json_has_the_shape_of_checks() {
+    let server = Apiserver::of(objects("partitioned.yaml"));
+    let report: Value = serde_json::from_str(&scan(&server, &["-o", "json"]).out).unwrap();
+    assert_eq!(
+        report["summary"],
+        json!({"deny": 1, "fix": 3, "warn": 1, "objects": 1})
+    );
+    let rows = report["findings"].as_array().unwrap();
+    let route = rows.iter().find(|row| row["policy"] == "service-route");
+    assert_eq!(
+        *route.unwrap(),
+        json!({
+            "policy": "service-route",
+            "action": "fix",
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "messaging", "name": "nats-config"},
+            "field": "data[\"nats.conf\"].cluster.routes[0]",
+            "reason": "a cluster route names a Service, an address or a bare host instead of a pod",
+            "detail": "nats://nats:6222 leads to any pod of StatefulSet messaging/nats",
+            "remedy": "name each pod, as in nats://nats-0.nats.messaging.svc.cluster.local:6222",
+            "file": "statefulset/messaging/nats",
+            "line": 1,
+            "column": 1
+        })
+    );
+}
+
+#[test]
+fn the_exit_status_is_as_of_check() {
+    let server = Apiserver::of(objects("json-form.yaml"));
+    assert_eq!(scan(&server, &[]).status, 0);
+    assert_eq!(scan(&server, &["--fail-on", "fix"]).status, 1);
+    let server = Apiserver::of(objects("sound.yaml"));
+    let run = scan(&server, &["--fail-on", "warn"]);
+    assert_eq!(
+        (run.status, run.out.as_str()),
+        (0, "no findings in 1 workload\n")
+    );
+}
+
+#[test]
+fn one_namespace_is_all_that_is_asked_for() {
+    let mut objects = objects("partitioned.yaml");
+    objects.push(workload("StatefulSet", "other", "nats", "nats:2.11.0"));
+    let server = Apiserver::forbidding(
+        objects,
+        &[
+            "statefulsets@",
+            "deployments@",
+            "daemonsets@",
+            "nodes",
+            "persistentvolumes",
+            "storageclasses",
+        ],
+    );
+    let run = scan(&server, &["--namespace", "messaging"]);
+    assert_eq!(run.status, 0);
+    assert!(run.out.ends_with("in 1 workload\n"), "{}", run.out);
+    assert_eq!(
+        run.err,
+        "natsguard: --namespace messaging keeps 3 facts out: nodes, persistentvolumes, storageclasses; policies that need them stay silent\n"
+    );
+    assert_eq!(server.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn a_right_that_is_missing_is_named() {
+    let forbidden = &["statefulsets@", "daemonsets"];
+    let server = Apiserver::forbidding(objects("partitioned.yaml"), forbidden);
+    let run = scan(&server, &["-o", "json"]);
+    assert_eq!((run.status, run.out.as_str()), (2, ""));
+    assert_eq!(
+        run.err,
+        r#"natsguard: may not list statefulsets in all namespaces: statefulsets is forbidden: User "jane" cannot list resource "statefulsets" in API group "apps" at the cluster scope; ask for the verb list on statefulsets (API group apps), or limit the scan with --namespace NAMESPACE
+natsguard: may not list daemonsets in all namespaces: daemonsets is forbidden: User "jane" cannot list resource "daemonsets" in API group "apps" at the cluster scope; ask for the verb list on daemonsets (API group apps), or limit the scan with --namespace NAMESPACE
+"#
+    );
+    let run = scan(&server, &["-n", "messaging"]);
+    assert_eq!((run.status, run.out.as_str()), (2, ""));
+    assert_eq!(
+        run.err,
+        r#"natsguard: may not list daemonsets in namespace messaging: daemonsets is forbidden: User "jane" cannot list resource "daemonsets" in API group "apps" in the namespace "messaging"; ask for the verb list on daemonsets (API group apps) there
+"#
+    );
+}
+
+#[test]
+fn what_could_not_be_read_is_said_and_not_guessed() {
+    let server = Apiserver::forbidding(objects("secret.yaml"), &["secrets", "nodes"]);
+    let run = scan(&server, &[]);
+    assert_eq!(run.status, 0);
+    assert!(
+        run.out.ends_with("\n1 to fix, 1 warning in 1 workload\n"),
+        "{}",
+        run.out
+    );
+    assert!(!run.out.contains("service-route"), "{}", run.out);
+    assert_eq!(
+        run.err,
+        "natsguard: 2 facts could not be read: nodes, secrets; policies that need them stay silent\n"
+    );
+}
+
+#[test]
+fn a_cluster_without_nats_is_said() {
+    let web = workload("Deployment", "web", "shop", "nginx:1");
+    let server = Apiserver::of(vec![web]);
+    let run = scan(&server, &[]);
+    assert_eq!(
+        (run.status, run.out.as_str()),
+        (0, "no findings in 0 workloads\n")
+    );
+    assert_eq!(
+        run.err,
+        "natsguard: no NATS workload runs in the cluster (workloads looked at: 1); bare Pods and custom resources are not looked at\n"
+    );
+    let run = scan(&server, &["-n", "shop", "-o", "json"]);
+    assert_eq!(run.status, 0);
+    assert_eq!(
+        serde_json::from_str::<Value>(&run.out).unwrap(),
+        json!({"findings": [], "summary": {"deny": 0, "fix": 0, "warn": 0, "objects": 0}})
+    );
+}
+
+#[test]
+fn the_plan_says_what_would_be_touched_and_touches_nothing() {
+    let mut objects = objects("partitioned.yaml");
+    let owned: Vec<Value> = self::objects("fragile.yaml")
+        .into_iter()
+        .map(|mut object| {
+            object["metadata"]["namespace"] = json!("owned");
+            if object["kind"] == "ConfigMap" {
+                object["metadata"]["ownerReferences"] =
+                    json!([{"kind": "EventBus", "name": "default", "controller": true}]);
+            }
+            object
+        })
+        .collect();
+    objects.extend(owned);
+    objects.extend(self::objects("secret.yaml"));
+    let server = Apiserver::of(objects);
+    let run = scan(&server, &["--fix-plan"]);
+    assert_eq!(run.err, "");
+    assert_eq!(
+        run.out,
+        r#"configmap/messaging/nats-config: repaired when it is touched: service-route
+--- configmap/messaging/nats-config
++++ configmap/messaging/nats-config
+@@ -19,1 +19,3 @@
+-        nats://nats:6222
++        nats://nats-0.nats.messaging.svc.cluster.local:6222
++        nats://nats-1.nats.messaging.svc.cluster.local:6222
++        nats://nats-2.nats.messaging.svc.cluster.local:6222
+
+service/messaging/nats: repaired when it is touched: unresolvable-peers
+--- service/messaging/nats
++++ service/messaging/nats
+@@ -13,0 +13,1 @@
++  publishNotReadyAddresses: true
+
+statefulset/messaging/nats: repaired when it is next changed: co-located-replicas
+
+service/owned/nats: repaired when it is touched: unresolvable-peers
+--- service/owned/nats
++++ service/owned/nats
+@@ -13,0 +13,1 @@
++  publishNotReadyAddresses: true
+
+configmap/owned/nats-config: left to its owner, EventBus default: service-route
+
+statefulset/owned/nats: repaired when it is next changed: co-located-replicas
+
+SECRET3 to touch, 2 to repair when next changed, 1 left to owners; findings without a repair: 3; nothing was written
+"#
+    );
+    assert_eq!(run.status, 0);
+}
+
+#[test]
+fn no_format_shows_a_credential() {
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(secrets::PLANTED).unwrap();
+    objects.retain(|object| object["kind"] != "SecretList");
+    for object in &mut objects {
+        object["metadata"]["namespace"] = json!("a");
+    }
+    let server = Apiserver::of(objects);
+    let formats =
+        ["text", "json", "sarif", "junit", "github", "markdown"].map(|f| ["-o", f].to_vec());
+    for flags in formats.into_iter().chain([vec!["--fix-plan"]]) {
+        let run = scan(&server, &flags);
+        assert!(run.out.contains("service-route"), "{}", run.out);
+        for text in [run.out, run.err] {
+            assert!(!text.contains(secrets::MARK), "{flags:?}: {text}");
+            assert!(!text.contains("TUFSS0VE"), "{flags:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn thousands_of_workloads_come_in_pages() {
+    let mut objects: Vec<Value> = (0..10_000)
+        .map(|n| {
+            workload(
+                "StatefulSet",
+                &format!("n{}", n % 100),
+                &format!("s{n}"),
+                "redis:8",
+            )
+        })
+        .collect();
+    objects.push(workload("StatefulSet", "zz", "nats", "nats:2.11.0"));
+    objects.push(workload("DaemonSet", "aa", "nats", "nats:2.11.0"));
+    let server = Apiserver::of(objects);
+    let run = scan(&server, &[]);
+    assert_eq!(run.err, "");
+    assert!(run.out.ends_with("in 2 workloads\n"), "{}", run.out);
+    let pages = |path: &String| path.starts_with("/apis/apps/v1/statefulsets?");
+    assert_eq!(server.asked().iter().filter(|path| pages(path)).count(), 41);
+}
+
+#[test]
+fn a_cluster_that_can_not_be_reached_is_said_in_one_line() {
+    let folder = Folder::new();
+    let path = folder.write("config", kubeconfig("127.0.0.1:1"));
+    let refused = "natsguard: can't reach the cluster: Connection refused (os error 111); see to the kubeconfig\n";
+    for flags in [
+        vec!["--kubeconfig", &path],
+        vec!["--kubeconfig", &path, "--context", "gone"],
+    ] {
+        let mut args = vec!["scan"];
+        args.extend(flags);
+        let run = run(&args);
+        assert_eq!(
+            (run.status, run.out.as_str(), run.err.as_str()),
+            (2, "", refused)
+        );
+    }
+    let from_environment = Command::new(env!("CARGO_BIN_EXE_natsguard"))
+        .arg("scan")
+        .env("KUBECONFIG", &path)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(from_environment.stderr).unwrap(), refused);
+}
+
+#[test]
+fn a_kubeconfig_that_can_not_be_used_is_named() {
+    let folder = Folder::new();
+    let path = folder.write("config", kubeconfig("127.0.0.1:1"));
+    let result = run(&["scan", "--kubeconfig", &path, "--context", "staging"]);
+    assert_eq!((result.status, result.out.as_str()), (2, ""));
+    assert_eq!(
+        result.err,
+        "natsguard: can't use the kubeconfig: failed to load current context: staging; name one with --kubeconfig, or a context of it with --context\n"
+    );
+    let result = run(&["scan", "--kubeconfig", "nowhere"]);
+    assert_eq!((result.status, result.out.as_str()), (2, ""));
+    assert_eq!(
+        result.err,
+        "natsguard: can't use the kubeconfig: failed to read kubeconfig from '\"nowhere\"': No such file or directory (os error 2); name one with --kubeconfig, or a context of it with --context\n"
+    );
+    let result = run(&["scan", "--kubeconfig", &path, "-n", "../nodes"]);
+    assert_eq!((result.status, result.out.as_str()), (2, ""));
+    assert_eq!(
+        result.err,
+        "natsguard: --namespace: \"../nodes\" is no name of a namespace; write lower-case letters, digits and hyphens\n"
+    );
+}
+
+#[test]
+fn an_interrupted_scan_prints_no_half_report() {
+    let server = Apiserver::silent();
+    let child = Command::new(env!("CARGO_BIN_EXE_natsguard"))
+        .args(["scan", "--kubeconfig", &server.kubeconfig])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while server.asked().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let kill = format!("kill -INT {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(output.status.code(), None);
+    assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0));
+}
