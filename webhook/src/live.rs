@@ -33,10 +33,8 @@ pub struct Seen {
     pub bundle: Bundle,
     /// The workload's place in the bundle.
     pub id: ObjectId,
-    /// How many questions to the cluster stayed without an answer.
-    pub unknown: usize,
-    /// Those questions.
-    pub missing: Vec<Query>,
+    /// The questions to the cluster that stayed without an answer.
+    pub unknown: Vec<Query>,
 }
 
 /// Reads what a workload refers to. `None` when the object has no name, namespace or kind.
@@ -57,8 +55,7 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
     Some(Seen {
         bundle,
         id,
-        unknown: facts.unknown(),
-        missing: facts.missing().cloned().collect(),
+        unknown: facts.missing().cloned().collect(),
     })
 }
 

@@ -224,7 +224,7 @@ async fn look(
         } else {
             Plan::default()
         },
-        missing: seen.missing,
+        missing: seen.unknown,
     })
 }
 

@@ -203,7 +203,7 @@ impl Repairer {
         };
         let mut again = Soonest::default();
         let key = key(&set);
-        if seen.unknown > 0 {
+        if !seen.unknown.is_empty() {
             again.after(self.unseen.next(&key));
         } else {
             self.unseen.end(&key);

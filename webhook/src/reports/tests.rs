@@ -59,7 +59,7 @@ fn verdict(set: Value, settings: &Settings) -> Verdict {
     let seen = Seen {
         bundle,
         id: 0,
-        unknown: 0,
+        unknown: Vec::new(),
     };
     let report = seen.report(settings);
     Verdict::new(&seen, &report, settings).unwrap()

@@ -47,10 +47,9 @@ pub(super) struct World {
     version: u64,
 }
 
-const PLURALS: [(&str, &str); 10] = [
+const PLURALS: [(&str, &str); 9] = [
     ("ConfigMap", "configmaps"),
     ("Event", "events"),
-    ("HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     ("Node", "nodes"),
     ("PersistentVolume", "persistentvolumes"),
     ("PersistentVolumeClaim", "persistentvolumeclaims"),

@@ -21,7 +21,7 @@ fn seen(objects: Vec<Value>) -> Seen {
     Seen {
         bundle,
         id,
-        unknown: 0,
+        unknown: Vec::new(),
     }
 }
 

@@ -354,7 +354,7 @@ async fn what_belongs_to_another_controller_is_pointed_out_once() {
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_is_looked_at_again_and_the_rest_is_repaired() {
     let bed = Bed::of(&wrong());
-    bed.server.lock().hidden.insert("horizontalpodautoscalers");
+    bed.server.lock().hidden.insert("nodes");
     assert_eq!(bed.review().await, LOOK);
     assert_eq!(bed.conf(), conf(&routes(3)));
     sleep(HOUR).await;
@@ -413,7 +413,6 @@ async fn these_rights_are_used() {
             "delete pods",
             "get configmaps",
             "get statefulsets",
-            "list horizontalpodautoscalers",
             "list nodes",
             "list pods",
             "list services",
