@@ -6,6 +6,8 @@ mod problem;
 pub mod queue;
 pub mod repair;
 pub mod scan;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 
 use std::future::Future;
@@ -48,7 +50,7 @@ pub struct Work {
 
 impl Work {
     /// Begins; it ends with the result.
-    fn begin(&self) -> JoinSet<()> {
+    pub fn begin(&self) -> JoinSet<()> {
         let mut parts = JoinSet::new();
         let work = self.clone();
         parts.spawn(lasting(self.panics.clone(), move || work.clone().review()));
@@ -72,7 +74,12 @@ impl Work {
 }
 
 /// Leads whenever it may, and works while it leads, until told to stop. Then it hands over.
-pub async fn run(mut elector: Elector, work: Work, stop: impl Future<Output = ()>) {
+pub async fn run(
+    mut elector: Elector,
+    metrics: &Metrics,
+    begin: impl Fn() -> JoinSet<()>,
+    stop: impl Future<Output = ()>,
+) {
     let mut stop = pin!(stop);
     loop {
         let term = tokio::select! {
@@ -80,15 +87,15 @@ pub async fn run(mut elector: Elector, work: Work, stop: impl Future<Output = ()
             () = &mut stop => break,
         };
         tracing::info!(identity = elector.identity(), "leading");
-        work.metrics.leads(true);
-        let mut parts = work.begin();
+        metrics.leads(true);
+        let mut parts = begin();
         let stopped = tokio::select! {
             () = elector.hold(term) => false,
             () = &mut stop => true,
         };
         // Nobody else may begin while something of this still goes on.
         let ended = timeout(STOP, parts.shutdown()).await;
-        work.metrics.leads(false);
+        metrics.leads(false);
         if ended.is_err() {
             tracing::error!("work goes on though it was told to stop; please report this");
         }

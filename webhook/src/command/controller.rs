@@ -140,7 +140,12 @@ impl Parts {
             mut signals,
         } = self;
         tokio::spawn(async move { probes.serve(&listener).await });
-        let works = controller::run(elector, work, lifecycle.draining());
+        let works = controller::run(
+            elector,
+            &work.metrics,
+            || work.begin(),
+            lifecycle.draining(),
+        );
         let told = async {
             signals.next().await;
             tracing::info!("told to end; handing over");

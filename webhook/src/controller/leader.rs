@@ -167,13 +167,16 @@ impl Elector {
 
     /// Renews the Lease; `None` when it is another's by now, or gone.
     async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, Error> {
-        if let Some(renewed) = self.put(lease, renewed(lease)).await? {
-            return Ok(Some(renewed));
-        }
-        // It is not as it was: an earlier renewal came through without an answer, someone labelled it, or it is lost.
-        match self.api.get_opt(&self.name).await? {
-            Some(lease) if self.is_held(&lease) => self.put(&lease, renewed(&lease)).await,
-            _ => Ok(None),
+        let mut lease = lease.clone();
+        loop {
+            if let Some(renewed) = self.put(&lease, renewed(&lease)).await? {
+                return Ok(Some(renewed));
+            }
+            // It is not as it was: an earlier renewal came through without an answer, someone labelled it, or it is lost.
+            match self.api.get_opt(&self.name).await? {
+                Some(found) if self.is_held(&found) => lease = found,
+                _ => return Ok(None),
+            }
         }
     }
 

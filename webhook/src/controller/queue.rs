@@ -191,3 +191,6 @@ fn tell(key: &Key, outcome: &Outcome, took: Duration, pause: Option<Duration>) {
         Outcome::Panicked => tracing::error!(namespace, name, again_s, "a review panicked"),
     }
 }
+
+#[cfg(test)]
+mod tests;

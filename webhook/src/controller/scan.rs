@@ -52,6 +52,6 @@ impl Scanner {
 
     /// Scans until dropped.
     pub async fn run(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

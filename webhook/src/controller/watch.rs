@@ -31,6 +31,9 @@ const PAGE: u32 = 250;
 /// The first and the longest wait after an error. An apiserver that restarts is missed for no more than seconds.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(8)];
 
+/// The wait after a missing right, which nobody mends within seconds.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// An error after so long without one is the first again.
 const CALM: Duration = Duration::from_mins(1);
 
@@ -79,6 +82,8 @@ struct Identity {
     namespace: Option<String>,
     uid: Option<String>,
     generation: Option<i64>,
+    #[serde(rename = "resourceVersion")]
+    version: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,6 +105,7 @@ impl From<Whole> for Set {
             namespace,
             uid,
             generation,
+            version,
         } = whole.metadata;
         Self {
             metadata: ObjectMeta {
@@ -107,6 +113,8 @@ impl From<Whole> for Set {
                 namespace,
                 uid,
                 generation,
+                // The watch goes on from there.
+                resource_version: version,
                 ..ObjectMeta::default()
             },
             runs_nats: may_run_server(&whole.spec.template.spec),
@@ -221,20 +229,29 @@ pub async fn run(client: Client, metrics: Metrics, changes: Sender<Change>) {
         changes,
     };
     let api: Api<Set> = Api::all(client);
-    if watching.follow(&api, &config().streaming_lists()).await == End::NoStreams {
-        tracing::info!("the apiserver streams no lists; reading them page by page");
-        watching.follow(&api, &config()).await;
+    let mut config = watcher::Config::default()
+        .timeout(LASTS)
+        .page_size(PAGE)
+        .streaming_lists();
+    loop {
+        match watching.follow(&api, &config).await {
+            End::Unheard => return,
+            End::Stale => {}
+            End::NoStreams => {
+                tracing::info!("the apiserver streams no lists; reading them page by page");
+                config.initial_list_strategy = InitialListStrategy::ListWatch;
+            }
+        }
     }
 }
 
-fn config() -> watcher::Config {
-    watcher::Config::default().timeout(LASTS).page_size(PAGE)
-}
-
-#[derive(Debug, PartialEq, Eq)]
+/// Why a watch can't go on.
 enum End {
     /// Nobody listens.
     Unheard,
+    /// It has to begin with a list again. `watcher` does that by itself only when an event says so, and not when the
+    /// request is refused.
+    Stale,
     /// The apiserver can't begin a watch with a list.
     NoStreams,
 }
@@ -266,14 +283,20 @@ impl Watching {
                     self.metrics.workloads(self.sets.known.len());
                 }
                 Err(error) if streams && refuses_streams(&error) => return End::NoStreams,
-                Err(error) => self.fail(&error).await,
+                Err(error) => {
+                    self.fail(&error).await;
+                    if is(&error, 410) {
+                        return End::Stale;
+                    }
+                }
             }
         }
         End::Unheard
     }
 
     async fn fail(&mut self, error: &watcher::Error) {
-        if is_stale(error) {
+        // 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
+        if is(error, 410) {
             tracing::debug!("the watch fell behind; listing StatefulSets again");
         } else {
             self.problem.is(&watch_words(error));
@@ -282,21 +305,24 @@ impl Watching {
         if self.failed.is_none_or(|failed| now - failed > CALM) {
             self.pause = PAUSES[0];
         }
+        if is(error, 403) {
+            self.pause = REFUSED;
+        }
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSES[1]);
         self.failed = Some(Instant::now());
     }
 }
 
-/// 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
-fn is_stale(error: &watcher::Error) -> bool {
-    let status = match error {
-        watcher::Error::WatchError(status) => status,
-        watcher::Error::WatchStartFailed(Error::Api(status))
-        | watcher::Error::WatchFailed(Error::Api(status)) => status,
-        _ => return false,
+fn is(error: &watcher::Error, code: u16) -> bool {
+    let (watcher::Error::WatchError(status)
+    | watcher::Error::InitialListFailed(Error::Api(status))
+    | watcher::Error::WatchStartFailed(Error::Api(status))
+    | watcher::Error::WatchFailed(Error::Api(status))) = error
+    else {
+        return false;
     };
-    status.code == 410
+    status.code == code
 }
 
 /// Kubernetes before 1.32, and others with the feature WatchList off, refuse `sendInitialEvents` as invalid.
