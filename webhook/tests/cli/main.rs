@@ -16,6 +16,7 @@
 mod bad_input;
 mod check;
 mod conf;
+mod controller;
 mod doctor;
 mod fix;
 mod secrets;

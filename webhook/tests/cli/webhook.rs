@@ -50,6 +50,18 @@ impl Webhook {
         webhook
     }
 
+    /// Another command that serves probes; the folder is removed at its end.
+    pub(crate) fn of(child: Child, probes: u16, folder: PathBuf) -> Self {
+        let running = Self {
+            child,
+            listen: 0,
+            probes,
+            folder,
+        };
+        running.wait_for("HTTP/1.1 200");
+        running
+    }
+
     /// Its own certificate, which it also signed.
     pub(crate) fn certificate(&self) -> Vec<u8> {
         fs::read(self.folder.join("tls.crt")).unwrap()
