@@ -345,12 +345,12 @@ impl Watching {
 }
 
 fn is(error: &watcher::Error, code: u16) -> bool {
-    let status = match error {
-        watcher::Error::WatchError(status)
-        | watcher::Error::InitialListFailed(Error::Api(status))
-        | watcher::Error::WatchStartFailed(Error::Api(status))
-        | watcher::Error::WatchFailed(Error::Api(status)) => status,
-        _ => return false,
+    let (watcher::Error::WatchError(status)
+    | watcher::Error::InitialListFailed(Error::Api(status))
+    | watcher::Error::WatchStartFailed(Error::Api(status))
+    | watcher::Error::WatchFailed(Error::Api(status))) = error
+    else {
+        return false;
     };
     status.code == code
 }
