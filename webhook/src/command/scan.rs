@@ -64,7 +64,9 @@ pub(super) fn run(args: &Scan) -> io::Result<u8> {
     let scanned = match scanned {
         Ok(scanned) => scanned,
         Err(problems) => {
-            problems.iter().for_each(|problem| complain(problem));
+            for problem in problems {
+                complain(&problem);
+            }
             return Ok(UNUSABLE);
         }
     };

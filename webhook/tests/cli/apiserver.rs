@@ -102,7 +102,7 @@ impl World {
         let target = words.next().unwrap();
         self.asked.lock().unwrap().push(target.to_owned());
         if self.silent {
-            std::thread::sleep(std::time::Duration::from_secs(60));
+            std::thread::sleep(std::time::Duration::from_mins(1));
             return;
         }
         let (status, body) = self.answer(target);
