@@ -197,3 +197,26 @@ fn a_decision_that_takes_long_keeps_nobody_waiting() {
     assert!(late);
     assert!(waited * 3 < began.elapsed(), "{waited:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_six_reviews_hold_facts_at_once() {
+    let world = World::default();
+    world.state.lock().unwrap().silent.insert("StatefulSet");
+    let body = review(&Nats::sound().map, None).to_string();
+    let admission = world.admission();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
+    let mut reviews = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (admission, body) = (admission.clone(), body.clone());
+        reviews.spawn(async move {
+            admission
+                .answer(Step::Validate, body.as_bytes(), deadline)
+                .await
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.state.lock().unwrap().asked.len(), 6);
+    for answer in reviews.join_all().await {
+        assert_eq!(checked(&answer, Step::Validate)["allowed"], true);
+    }
+}
