@@ -1,5 +1,6 @@
 //! What one evaluation can see: raw objects, and what the caller knows about objects that are not among them.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -121,6 +122,10 @@ pub struct Bundle {
     kinds: BTreeMap<(String, String), Vec<ObjectId>>,
     /// The PersistentVolume that names a claim, by the claim's namespace and name.
     volumes: BTreeMap<(String, String), ObjectId>,
+    /// The Services by their addresses.
+    addresses: BTreeMap<IpAddr, Vec<ObjectId>>,
+    /// What an autoscaler sets the number of pods of: namespace, kind and name.
+    scaled: BTreeSet<(String, String, String)>,
     absent: BTreeSet<Key>,
     namespace: Option<String>,
     schedulable_nodes: Option<u32>,
@@ -138,6 +143,8 @@ impl Bundle {
         let mut nodes = 0;
         let mut index = BTreeMap::new();
         let mut volumes = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        let mut scaled = BTreeSet::new();
         let mut kinds: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
         for (id, object) in bundle.objects.iter().enumerate() {
             if object.kind() == "Node" && object.group().is_empty() {
@@ -158,6 +165,23 @@ impl Bundle {
                     volumes.insert((namespace, name), id);
                 }
             }
+            if object.kind() == "Service" && object.group().is_empty() {
+                for address in addresses_of(object) {
+                    let services: &mut Vec<_> = addresses.entry(address).or_default();
+                    if services.last() != Some(&id) {
+                        services.push(id);
+                    }
+                }
+            }
+            if object.kind() == "HorizontalPodAutoscaler"
+                && object.group() == "autoscaling"
+                && let Some(namespace) = bundle.namespace(object)
+            {
+                let target = |field| json::text(&object.value, &["spec", "scaleTargetRef", field]);
+                if let (Some(kind), Some(name)) = (target("kind"), target("name")) {
+                    scaled.insert((namespace.to_owned(), kind.to_owned(), name.to_owned()));
+                }
+            }
             index.insert(bundle.key(object), id);
             kinds
                 .entry((object.group().to_owned(), object.kind().to_owned()))
@@ -167,6 +191,8 @@ impl Bundle {
         bundle.index = index;
         bundle.kinds = kinds;
         bundle.volumes = volumes;
+        bundle.addresses = addresses;
+        bundle.scaled = scaled;
         bundle.schedulable_nodes = (nodes > 0).then_some(nodes);
         bundle
     }
@@ -255,21 +281,16 @@ impl Bundle {
         self.objects.get(*id)
     }
 
-    /// The objects of one kind in one namespace, with their ids, in the order of their names.
-    pub fn in_namespace(
-        &self,
-        group: &str,
-        kind: &str,
-        namespace: &str,
-    ) -> impl Iterator<Item = (ObjectId, &Object)> {
-        let first = key(group, kind, namespace, "");
-        let of = (first.0.clone(), first.1.clone(), first.2.clone());
-        self.index
-            .range(first..)
-            .take_while(move |((group, kind, namespace, _), _)| {
-                (group, kind, namespace) == (&of.0, &of.1, &of.2)
-            })
-            .filter_map(|(_, id)| Some((*id, self.objects.get(*id)?)))
+    /// The Services that have an address.
+    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &Object> {
+        let ids = self.addresses.get(&address).map_or(&[][..], Vec::as_slice);
+        ids.iter().filter_map(|id| self.objects.get(*id))
+    }
+
+    /// Whether an autoscaler of the bundle sets the number of pods, so that `replicas` does not tell it.
+    pub fn is_autoscaled(&self, namespace: &str, object: &Object) -> bool {
+        let [kind, name] = [object.kind(), object.name()].map(str::to_owned);
+        self.scaled.contains(&(namespace.to_owned(), kind, name))
     }
 
     /// The objects of one kind, with their ids.
@@ -282,7 +303,7 @@ impl Bundle {
             .filter_map(|id| Some((*id, self.objects.get(*id)?)))
     }
 
-    /// The same facts about objects that were edited. Names and kinds must be as they were.
+    /// The same facts about objects that were edited. Names, kinds and addresses must be as they were.
     pub(crate) fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
         self.objects.get_mut(id)
     }
@@ -291,6 +312,16 @@ impl Bundle {
         let namespace = self.namespace(object).unwrap_or_default();
         key(object.group(), object.kind(), namespace, object.name())
     }
+}
+
+fn addresses_of(service: &Object) -> impl Iterator<Item = IpAddr> {
+    let listed = json::items(&service.value, &["spec", "clusterIPs"])
+        .iter()
+        .filter_map(Value::as_str);
+    json::text(&service.value, &["spec", "clusterIP"])
+        .into_iter()
+        .chain(listed)
+        .filter_map(|ip| ip.parse().ok())
 }
 
 /// Whether a node takes a pod that tolerates nothing.

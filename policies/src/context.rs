@@ -2,6 +2,7 @@
 
 use crate::policy::{Finding, Place};
 use crate::routes::list::{self, Routes};
+use crate::routes::neighbours::{FAULT, Neighbours};
 use crate::routes::plan::{Plan, plan};
 use crate::settings::Settings;
 use crate::storage::backing::{self, Backing};
@@ -27,8 +28,12 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Looks at a workload.
-    pub fn new(workload: &'a Workload<'a>, settings: &'a Settings) -> Self {
-        let routes = list::read(workload);
+    pub fn new(
+        workload: &'a Workload<'a>,
+        neighbours: &'a Neighbours<'a>,
+        settings: &'a Settings,
+    ) -> Self {
+        let (routes, plan) = judge(workload, neighbours, settings);
         let jetstream = jetstream::read(workload);
         let directory = match &jetstream {
             State::On(jetstream) => jetstream.directory.path(),
@@ -37,12 +42,37 @@ impl<'a> Context<'a> {
         Self {
             workload,
             settings,
-            plan: plan(workload, &routes, &settings.cluster_domain),
+            plan,
             routes,
             jetstream,
             backing: directory.map(|directory| backing::of(workload, settings, &directory)),
         }
     }
+}
+
+/// The routes, and what is to be said of them.
+fn judge<'a>(
+    workload: &'a Workload<'a>,
+    neighbours: &'a Neighbours<'a>,
+    settings: &'a Settings,
+) -> (Routes, Option<Plan>) {
+    let routes = list::read(workload);
+    let Routes::Listed { home, entries } = &routes else {
+        return (routes, None);
+    };
+    let is_first = neighbours.is_first(home);
+    let may = |effort| is_first || neighbours.may_judge(effort);
+    if may(entries.len()) {
+        let plan = plan(workload, neighbours, &routes, &settings.cluster_domain);
+        if may(FAULT * plan.as_ref().map_or(0, Plan::faults)) {
+            return (routes, plan);
+        }
+    }
+    let opaque = Routes::Opaque {
+        place: home.place().clone(),
+        detail: "too many workloads share them".to_owned(),
+    };
+    (opaque, None)
 }
 
 /// A finding without a fix.

@@ -11,6 +11,7 @@ use crate::conf;
 use crate::context::Context;
 use crate::json;
 use crate::policy::{Action, Edit, Finding, List, Place, Policy, Syntax};
+use crate::routes::neighbours::Neighbours;
 use crate::routes::plan::edit_words;
 use crate::rules::{POLICIES, find};
 use crate::settings::Settings;
@@ -87,8 +88,10 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
         objects: bundle.objects().len(),
         ..Report::default()
     };
-    for workload in discover(bundle) {
-        find_faults(bundle, &workload, settings, &mut report);
+    let workloads = discover(bundle);
+    let neighbours = Neighbours::new(bundle, &workloads);
+    for workload in &workloads {
+        find_faults(&neighbours, workload, settings, &mut report);
     }
     report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
     // Two workloads that share a file share its faults.
@@ -101,10 +104,10 @@ pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
 /// Of the same evaluation what one workload of the bundle is at fault with.
 pub fn evaluate_one(bundle: &Bundle, settings: &Settings, workload: ObjectId) -> Report {
     let mut own = Report::default();
-    for found in discover(bundle) {
-        if found.id == workload {
-            find_faults(bundle, &found, settings, &mut own);
-        }
+    let workloads = discover(bundle);
+    let neighbours = Neighbours::new(bundle, &workloads);
+    for found in workloads.iter().filter(|found| found.id == workload) {
+        find_faults(&neighbours, found, settings, &mut own);
     }
     let key = |finding: &Finding| {
         let Place {
@@ -127,8 +130,13 @@ pub fn evaluate_one(bundle: &Bundle, settings: &Settings, workload: ObjectId) ->
 }
 
 /// Adds what a workload is at fault with.
-fn find_faults(bundle: &Bundle, workload: &Workload<'_>, settings: &Settings, report: &mut Report) {
-    let context = Context::new(workload, settings);
+fn find_faults<'a>(
+    neighbours: &'a Neighbours<'a>,
+    workload: &'a Workload<'a>,
+    settings: &'a Settings,
+    report: &mut Report,
+) {
+    let context = Context::new(workload, neighbours, settings);
     for policy in POLICIES {
         let configured = settings.action(policy);
         if configured == Action::Off {
@@ -141,11 +149,11 @@ fn find_faults(bundle: &Bundle, workload: &Workload<'_>, settings: &Settings, re
             &workload.object.value,
         );
         for mut finding in (policy.evaluate)(&context) {
-            if finding
-                .fix
-                .as_ref()
-                .is_some_and(|fix| fix.edits.iter().any(|edit| is_frozen(bundle, edit)))
-            {
+            if finding.fix.as_ref().is_some_and(|fix| {
+                fix.edits
+                    .iter()
+                    .any(|edit| is_frozen(workload.bundle, edit))
+            }) {
                 finding.fix = None;
             }
             if let Some((index, exemption)) = exemption {

@@ -2,5 +2,6 @@
 
 pub mod list;
 pub mod name;
+pub mod neighbours;
 pub mod plan;
 pub mod url;

@@ -1,15 +1,18 @@
 //! A NATS workload: who runs a server, with which configuration, as which pods, on which volumes.
 
+mod files;
 pub mod flags;
 pub mod mounts;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::bundle::{Bundle, Lookup, Object, ObjectId};
 use crate::conf;
 use crate::json;
+use files::{Files, Pod};
 use flags::CommandLine;
 use mounts::Found;
 
@@ -115,7 +118,7 @@ pub enum Configuration {
     /// A file and what it includes.
     Known {
         /// The values, with where they stand.
-        config: conf::Config,
+        config: Arc<conf::Config>,
         /// For each file of `config.files` the object that holds it.
         sources: Vec<Source>,
     },
@@ -175,16 +178,22 @@ pub struct Workload<'a> {
 
 /// Finds the NATS workloads of a bundle, in the order of the input.
 pub fn discover(bundle: &Bundle) -> Vec<Workload<'_>> {
+    let mut files = Files::new(bundle);
     bundle
         .objects()
         .iter()
         .enumerate()
-        .filter_map(|(id, object)| Workload::read(bundle, id, object))
+        .filter_map(|(id, object)| Workload::read(bundle, id, object, &mut files))
         .collect()
 }
 
 impl<'a> Workload<'a> {
-    fn read(bundle: &'a Bundle, id: ObjectId, object: &'a Object) -> Option<Self> {
+    fn read(
+        bundle: &'a Bundle,
+        id: ObjectId,
+        object: &'a Object,
+        files: &mut Files<'a>,
+    ) -> Option<Self> {
         let kind = match (object.group(), object.kind()) {
             ("apps", "StatefulSet") => Kind::StatefulSet,
             ("apps", "Deployment") => Kind::Deployment,
@@ -211,10 +220,11 @@ impl<'a> Workload<'a> {
             .collect();
         // A program says more than the image of a helper beside it.
         candidates.sort_by_key(|(evidence, ..)| *evidence);
+        let mut mounted = Pod::new(namespace, pod);
         candidates
             .into_iter()
             .find_map(|(evidence, container_pointer, container, command)| {
-                let configuration = configuration(bundle, namespace, pod, container, &command);
+                let configuration = configuration(files, &mut mounted, container, &command);
                 if evidence == Evidence::File && !is_nats_conf(&configuration) {
                     return None;
                 }
@@ -226,7 +236,7 @@ impl<'a> Workload<'a> {
                     kind,
                     namespace,
                     replicas: replicas(kind, spec)
-                        .filter(|_| !is_autoscaled(bundle, namespace, object)),
+                        .filter(|_| !bundle.is_autoscaled(namespace, object)),
                     first_ordinal: spec
                         .and_then(|spec| spec.pointer("/ordinals/start"))
                         .and_then(Value::as_u64)
@@ -300,16 +310,6 @@ impl<'a> Workload<'a> {
             && selector
                 .iter()
                 .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
-    }
-
-    /// The other NATS StatefulSets of the namespace whose pods a Service selects as well.
-    pub fn siblings(&self, service: &Object) -> Vec<Self> {
-        self.bundle
-            .in_namespace("apps", "StatefulSet", self.namespace)
-            .filter(|(id, _)| *id != self.id)
-            .filter_map(|(id, object)| Self::read(self.bundle, id, object))
-            .filter(|other| other.is_selected_by(service))
-            .collect()
     }
 
     /// The configuration's values: `None` when there is no file, it can't be seen, or the server would refuse it.
@@ -400,18 +400,6 @@ fn is_controlled(object: &Value) -> bool {
     json::items(object, &["metadata", "ownerReferences"])
         .iter()
         .any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
-}
-
-/// Whether an autoscaler of the bundle sets the number of pods, so that `replicas` does not tell it.
-fn is_autoscaled(bundle: &Bundle, namespace: &str, object: &Object) -> bool {
-    bundle
-        .of_kind("autoscaling", "HorizontalPodAutoscaler")
-        .any(|(_, scaler)| {
-            let target = |field| json::text(&scaler.value, &["spec", "scaleTargetRef", field]);
-            bundle.namespace(scaler) == Some(namespace)
-                && target("kind") == Some(object.kind())
-                && target("name") == Some(object.name())
-        })
 }
 
 fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
@@ -515,9 +503,8 @@ fn is_nats_conf(configuration: &Configuration) -> bool {
 }
 
 fn configuration(
-    bundle: &Bundle,
-    namespace: &str,
-    pod: &Value,
+    files: &mut Files<'_>,
+    pod: &mut Pod<'_>,
     container: &Value,
     command: &CommandLine,
 ) -> Configuration {
@@ -543,37 +530,7 @@ fn configuration(
             None => return Configuration::Unseen("it is the image's own".to_owned()),
         },
     };
-    let text = match mounts::find(bundle, namespace, pod, container, &path) {
-        Found::Text(text) => text,
-        Found::Absent(kind, name) => return Configuration::Absent(format!("{kind} {name}")),
-        other => return Configuration::Unseen(unseen(bundle, &other, &path)),
-    };
-    let mut sources = vec![Source {
-        object: text.object,
-        pointer: text.pointer,
-        path,
-    }];
-    let config = conf::read(&text.bytes, &mut |include, from| {
-        let directory = sources
-            .get(from)
-            .and_then(|source| source.path.rsplit_once('/'))
-            .map_or("", |(directory, _)| directory);
-        // nats-server joins even an absolute path to the directory of the including file.
-        let path = mounts::clean(&format!("{directory}/{include}"));
-        match mounts::find(bundle, namespace, pod, container, &path) {
-            Found::Text(text) => {
-                sources.push(Source {
-                    object: text.object,
-                    pointer: text.pointer,
-                    path,
-                });
-                conf::Included::Text(text.bytes)
-            }
-            Found::Missing(_) | Found::Absent(..) => conf::Included::Missing,
-            Found::NotInBundle(..) | Found::Image | Found::RunTime(_) => conf::Included::Unknown,
-        }
-    });
-    Configuration::Known { config, sources }
+    files.read(pod, container, path)
 }
 
 /// The first of the images' own configuration paths on which something is mounted.

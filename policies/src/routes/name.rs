@@ -3,7 +3,6 @@
 use core::net::IpAddr;
 
 use crate::bundle::Lookup;
-use crate::json;
 use crate::workload::Workload;
 
 /// What a host names, as seen from one StatefulSet.
@@ -166,18 +165,8 @@ impl<'a> Names<'a> {
         let is_its_service = self
             .workload
             .bundle
-            .of_kind("", "Service")
-            .any(|(_, service)| {
-                let spec = &service.value;
-                let listed = json::items(spec, &["spec", "clusterIPs"])
-                    .iter()
-                    .filter_map(|ip| ip.as_str());
-                json::text(spec, &["spec", "clusterIP"])
-                    .into_iter()
-                    .chain(listed)
-                    .any(|ip| ip.parse() == Ok(address))
-                    && self.workload.is_selected_by(service)
-            });
+            .services_at(address)
+            .any(|service| self.workload.is_selected_by(service));
         Some(if is_its_service {
             Named::Service
         } else {

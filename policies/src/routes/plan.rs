@@ -7,6 +7,7 @@ use crate::conf;
 use crate::policy::Edit;
 use crate::routes::list::{Entry, Home, Routes};
 use crate::routes::name::{self, Form, Named, Names};
+use crate::routes::neighbours::{Neighbours, Peer};
 use crate::routes::url::Route;
 use crate::workload::{Governing, Kind, Workload};
 
@@ -91,6 +92,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How many faults there are to tell.
+    pub fn faults(&self) -> usize {
+        let faulty = |decision: &&Decision| decision.fault.is_some();
+        self.decisions.iter().filter(faulty).count() + self.missing.len()
+    }
+
     /// The edit that puts the decision's answer in the place of entry `index`.
     pub fn edit(&self, index: usize) -> Vec<Edit> {
         let with = self
@@ -127,14 +134,19 @@ impl Plan {
 }
 
 /// Judges the routes of a StatefulSet: `None` for other kinds and where there is no list to judge.
-pub fn plan(workload: &Workload<'_>, routes: &Routes, domain: &str) -> Option<Plan> {
+pub fn plan<'a>(
+    workload: &'a Workload<'a>,
+    neighbours: &'a Neighbours<'a>,
+    routes: &Routes,
+    domain: &'a str,
+) -> Option<Plan> {
     if workload.kind != Kind::StatefulSet || !name::are_possible(workload) {
         return None;
     }
     let Routes::Listed { home, entries } = routes else {
         return None;
     };
-    let mut planner = Planner::new(workload, domain);
+    let mut planner = Planner::new(workload, neighbours, domain);
     planner.written = entries.iter().map(|entry| entry.text.clone()).collect();
     Some(planner.plan(home.clone(), entries.clone()))
 }
@@ -142,6 +154,7 @@ pub fn plan(workload: &Workload<'_>, routes: &Routes, domain: &str) -> Option<Pl
 struct Planner<'a> {
     names: Names<'a>,
     workload: &'a Workload<'a>,
+    neighbours: &'a Neighbours<'a>,
     governing: Governing,
     verification: Verification,
     port: Option<String>,
@@ -154,11 +167,12 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(workload: &'a Workload<'a>, domain: &'a str) -> Self {
+    fn new(workload: &'a Workload<'a>, neighbours: &'a Neighbours<'a>, domain: &'a str) -> Self {
         let first = workload.first_ordinal;
         Self {
             names: Names::new(workload, domain),
             workload,
+            neighbours,
             governing: workload.governing(),
             verification: verification(workload),
             port: listen_port(workload),
@@ -332,41 +346,52 @@ impl<'a> Planner<'a> {
         if self.pods.is_none() || !self.can_name_pods() || self.is_port_unseen {
             return None;
         }
-        let own = pods
-            .iter()
-            .map(|pod| Some(route.to(&self.best_host(*pod)?, port)))
-            .collect::<Option<Vec<_>>>()?;
         // The Service may lead to the pods of several workloads, which are one cluster then. They stand in the order of the
         // input, so that each of the workloads asks for the same.
-        let mut routes = vec![(self.workload.id, own)];
+        let mut routes = Vec::new();
         let service = route.host.split('.').next().unwrap_or_default();
         let found = self
             .workload
             .bundle
             .lookup("", "Service", self.workload.namespace, service)
             .found();
-        for sibling in found
-            .map(|(_, service)| self.workload.siblings(service))
-            .unwrap_or_default()
-        {
-            let other = Planner::new(&sibling, self.domain);
-            if !name::are_possible(&sibling) || !other.can_name_pods() {
+        let behind = match found {
+            Some((id, service)) => Some(self.neighbours.behind(id, service)?),
+            None => None,
+        };
+        let others = behind.iter().flat_map(|behind| behind.iter());
+        for sibling in others.filter(|sibling| sibling.id != self.workload.id) {
+            let peer = self.neighbours.peer(sibling.id, || {
+                Planner::new(sibling, self.neighbours, self.domain).peer()
+            })?;
+            if !self.neighbours.may_name(peer.hosts.len()) {
                 return None;
             }
-            let mut theirs = Vec::new();
-            for pod in other.pods.as_ref()? {
-                let with = route.to(
-                    &other.best_host(*pod)?,
-                    other.port.as_deref().unwrap_or(port),
-                );
-                if !self.written.contains(&with) {
-                    theirs.push(with);
-                }
-            }
-            routes.push((sibling.id, theirs));
+            let port = peer.port.as_deref().unwrap_or(port);
+            let theirs = peer.hosts.iter().map(|host| route.to(host, port));
+            let theirs = theirs.filter(|with| !self.written.contains(with));
+            routes.push((sibling.id, theirs.collect()));
         }
+        let own = pods
+            .iter()
+            .map(|pod| Some(route.to(&self.best_host(*pod)?, port)))
+            .collect::<Option<Vec<_>>>()?;
+        routes.push((self.workload.id, own));
         routes.sort_by_key(|(id, _)| *id);
         Some(routes.into_iter().flat_map(|(_, routes)| routes).collect())
+    }
+
+    /// The pods as those of other workloads name them.
+    fn peer(self) -> Option<Peer> {
+        if !name::are_possible(self.workload) || !self.can_name_pods() {
+            return None;
+        }
+        let pods = self.pods.iter().flatten();
+        let hosts: Option<Vec<_>> = pods.map(|pod| self.best_host(*pod)).collect();
+        Some(Peer {
+            hosts: hosts.filter(|_| self.pods.is_some())?,
+            port: self.port,
+        })
     }
 
     /// Pods have names of their own only behind a headless Service; one that can't be seen may be none.

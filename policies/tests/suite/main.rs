@@ -14,6 +14,7 @@
 )]
 
 mod conf;
+mod crowd;
 mod part;
 mod properties;
 mod purity;

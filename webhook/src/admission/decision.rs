@@ -1,5 +1,8 @@
 //! What is done about an object: a pure function of it, the one before it, the facts and the settings.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use json_patch::Patch;
 use natsguard_policies::bundle::{Bundle, ObjectId};
 use natsguard_policies::engine::{evaluate, repair_where, unused_files};
@@ -54,7 +57,16 @@ impl<'a> Case<'a> {
         if change.is_ending() {
             return Verdict::default();
         }
-        let may = |edit: &Edit| edit.target().0 == id && change.may(edit);
+        // The answer may take a parse of the file, and a long list has thousands of edits.
+        let fields = RefCell::new(BTreeMap::new());
+        let may = |edit: &Edit| {
+            let (object, pointer) = edit.target();
+            let mut fields = fields.borrow_mut();
+            object == id
+                && *fields
+                    .entry(pointer.to_owned())
+                    .or_insert_with(|| change.may(edit))
+        };
         let repaired = repair_where(&bundle, self.settings, &may);
         let after = repaired.bundle.object(id).map(|object| &object.value);
         let policies = |faults: &[Fault]| faults.iter().map(|fault| fault.finding.policy).collect();

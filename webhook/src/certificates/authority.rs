@@ -17,6 +17,9 @@ const OLD: &str = "old.crt";
 /// The keys that are natsguard's.
 pub const KEYS: [&str; 5] = [CURRENT.0, CURRENT.1, NEXT.0, NEXT.1, OLD];
 
+/// So many former CAs stay trusted. Who replaces the CA again and again would make the bundle grow without end.
+const MAX_OLD: usize = 8;
+
 /// How long things live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
@@ -37,7 +40,7 @@ pub struct Authority {
     pub current: Ca,
     /// Will sign.
     pub next: Option<Ca>,
-    /// Have signed what may still be served.
+    /// Have signed what may still be served, in the order in which they ceased to sign.
     pub old: Vec<Trusted>,
 }
 
@@ -146,9 +149,12 @@ pub fn plan(
         && !authority.trusted().contains(&&memory.current.certificate)
     {
         let known: Vec<Trusted> = authority.trusted().into_iter().cloned().collect();
+        // What signs now comes last: it is the last to be left out.
         let ours = memory
-            .trusted()
-            .into_iter()
+            .old
+            .iter()
+            .chain(memory.next.iter().map(|next| &next.certificate))
+            .chain([&memory.current.certificate])
             .filter(|ours| !known.contains(ours));
         authority.old.extend(ours.cloned());
         reason = "the CA was replaced; the former stays trusted";
@@ -176,6 +182,14 @@ pub fn plan(
     {
         authority.next = Some(generate()?);
         reason = "the next CA is published";
+    }
+
+    let surplus = authority.old.len().saturating_sub(MAX_OLD);
+    if surplus > 0 {
+        authority.old.drain(..surplus);
+        if reason.is_empty() {
+            reason = "the oldest of too many former CAs are left out";
+        }
     }
 
     let data = authority.data();

@@ -29,6 +29,24 @@ pub struct Files {
     metrics: Arc<Metrics>,
     seen: Option<(Vec<u8>, Vec<u8>)>,
     expires: Option<Seconds>,
+    problem: Problem,
+}
+
+/// What is wrong, told when it is new.
+#[derive(Default)]
+struct Problem(Option<String>);
+
+impl Problem {
+    /// Whether this is another problem than the last one.
+    fn is_new(&mut self, problem: &str) -> bool {
+        let is_new = self.0.as_deref() != Some(problem);
+        self.0 = Some(problem.to_owned());
+        is_new
+    }
+
+    fn ends(&mut self) {
+        self.0 = None;
+    }
 }
 
 impl Files {
@@ -48,6 +66,7 @@ impl Files {
             metrics,
             seen: None,
             expires: None,
+            problem: Problem::default(),
         }
     }
 
@@ -61,7 +80,10 @@ impl Files {
 
     pub(super) fn look(&mut self) {
         match (read(&self.certificate), read(&self.key)) {
-            (Ok(certificate), Ok(key)) => self.take(certificate, key),
+            (Ok(certificate), Ok(key)) => {
+                self.problem.ends();
+                self.take(certificate, key);
+            }
             (Err(problem), _) | (_, Err(problem)) => self.complain(&problem),
         }
         let valid = self.expires.is_some_and(|expires| expires > now());
@@ -92,17 +114,24 @@ impl Files {
         self.seen = found;
     }
 
-    fn complain(&self, problem: &str) {
+    fn complain(&mut self, problem: &str) {
         self.metrics.certificate_error();
-        tracing::warn!(problem, "certificates: the former stays");
+        if self.problem.is_new(problem) {
+            tracing::warn!(problem, "certificates: the former stays");
+        }
     }
 }
 
 /// Takes a changed client CA over, until dropped.
 pub async fn follow_client_ca(path: PathBuf, mut seen: Vec<u8>, tls: Arc<Tls>) {
+    let mut told = Problem::default();
     loop {
         sleep(POLL).await;
-        let problem = match read(&path) {
+        let read = read(&path);
+        if read.is_ok() {
+            told.ends();
+        }
+        let problem = match read {
             Ok(found) if found == seen => continue,
             Ok(found) => {
                 let taken = tls.trust(&found);
@@ -117,7 +146,9 @@ pub async fn follow_client_ca(path: PathBuf, mut seen: Vec<u8>, tls: Arc<Tls>) {
             }
             Err(problem) => problem,
         };
-        tracing::warn!(problem, "client CA: the former stays");
+        if told.is_new(&problem) {
+            tracing::warn!(problem, "client CA: the former stays");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which objects matter to a review: a pure function of the object and of what is known already.
 
+use std::collections::BTreeSet;
+
 use natsguard_policies::workload::may_run_server;
 use serde_json::Value;
 
@@ -68,8 +70,19 @@ pub(super) fn of(subject: &Subject<'_>, objects: &[&Value], facts: &Facts) -> Ve
             .filter(may_serve)
             .collect()
     };
+    let services = match facts.get(&Query::all(&SERVICES, namespace)) {
+        Known::Objects(found) => found
+            .iter()
+            .filter_map(|service| text(service, "/metadata/name"))
+            .collect(),
+        Known::Absent | Known::Unknown => BTreeSet::new(),
+    };
+    let reader = Reader {
+        namespace,
+        facts,
+        services,
+    };
     for workload in focus {
-        let reader = Reader { namespace, facts };
         queries.extend(reader.files(workload));
         if is_set || !subject.is_workload() {
             queries.extend(reader.peers(workload));
@@ -85,6 +98,8 @@ pub(super) fn of(subject: &Subject<'_>, objects: &[&Value], facts: &Facts) -> Ve
 struct Reader<'a> {
     namespace: &'a str,
     facts: &'a Facts,
+    /// The Services that were listed.
+    services: BTreeSet<&'a str>,
 }
 
 impl Reader<'_> {
@@ -102,16 +117,11 @@ impl Reader<'_> {
         let services = Query::all(&SERVICES, self.namespace);
         let mut queries = Vec::new();
         // The list can't say that a Service is not there.
-        if let Some(name) = text(workload, "/spec/serviceName") {
-            let is_listed = match self.facts.get(&services) {
-                Known::Objects(found) => found
-                    .iter()
-                    .any(|service| text(service, "/metadata/name") == Some(name)),
-                Known::Absent | Known::Unknown => false,
-            };
-            if !is_listed && self.facts.answers.contains_key(&services) {
-                queries.push(Query::named(&SERVICES, self.namespace, name));
-            }
+        if let Some(name) = text(workload, "/spec/serviceName")
+            && !self.services.contains(name)
+            && self.facts.answers.contains_key(&services)
+        {
+            queries.push(Query::named(&SERVICES, self.namespace, name));
         }
         queries.push(services);
         queries
@@ -221,16 +231,14 @@ fn refers_to(set: &Value, subject: &Subject<'_>) -> bool {
 /// The ConfigMaps, Secrets and claims that a container of the pods mounts, by name.
 fn mounted(workload: &Value) -> Vec<(&'static Resource, &str)> {
     let containers = items(workload, "/spec/template/spec/containers");
-    let is_mounted = |volume: &Value| {
-        let name = text(volume, "/name");
-        containers
-            .iter()
-            .flat_map(|container| items(container, "/volumeMounts"))
-            .any(|mount| name.is_some() && text(mount, "/name") == name)
-    };
+    let mounts: BTreeSet<&str> = containers
+        .iter()
+        .flat_map(|container| items(container, "/volumeMounts"))
+        .filter_map(|mount| text(mount, "/name"))
+        .collect();
     let mut found = Vec::new();
     for volume in items(workload, "/spec/template/spec/volumes") {
-        if !is_mounted(volume) {
+        if !text(volume, "/name").is_some_and(|name| mounts.contains(name)) {
             continue;
         }
         let projected = items(volume, "/projected/sources")

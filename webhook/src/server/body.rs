@@ -28,11 +28,15 @@ pub(super) async fn read(
     deadline: Instant,
 ) -> Result<Bytes, Refusal> {
     let deadline = deadline.min(began + limits.body);
-    let collected = match timeout_at(deadline, collect(&mut body, limits, budget)).await {
-        Ok(collected) => collected,
-        Err(_) => Err(Refusal::SlowBody {
-            within: deadline - began,
-        }),
+    let held = budget.hold();
+    let unwanted = held.unwanted();
+    let collected = tokio::select! {
+        collected = timeout_at(deadline, collect(&mut body, held, limits)) => collected.unwrap_or(
+            Err(Refusal::SlowBody {
+                within: deadline - began,
+            }),
+        ),
+        () = unwanted => Err(Refusal::Full),
     };
     if matches!(collected, Err(Refusal::TooLarge { .. } | Refusal::Full)) {
         // A caller that is still writing when the connection closes sees a broken pipe instead of the answer.
@@ -41,7 +45,11 @@ pub(super) async fn read(
         })
         .await;
     }
-    let mut body = collected?;
+    collected
+}
+
+/// Makes room for what the tree of the JSON may take.
+async fn weigh(mut body: Bytes, limits: &Limits) -> Result<Bytes, Refusal> {
     let values = body
         .bytes
         .iter()
@@ -54,13 +62,14 @@ pub(super) async fn read(
     if weight > limits.memory_bytes {
         return Err(Refusal::TooDense { values });
     }
-    if !body.held.grow(weight) {
+    if !body.held.grow(weight).await {
         return Err(Refusal::Full);
     }
+    body.held.arrived();
     Ok(body)
 }
 
-async fn collect(body: &mut Body, limits: &Limits, budget: &Budget) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Body, mut held: Held, limits: &Limits) -> Result<Bytes, Refusal> {
     let limit = limits.body_bytes;
     let too_large = Refusal::TooLarge { limit };
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
@@ -68,7 +77,6 @@ async fn collect(body: &mut Body, limits: &Limits, budget: &Budget) -> Result<By
     }
     // The declared length reserves nothing: who has sent nothing holds nothing.
     let mut bytes: Vec<u8> = Vec::new();
-    let mut held = budget.hold();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::BrokenBody)?;
         let Ok(data) = frame.into_data() else {
@@ -80,12 +88,12 @@ async fn collect(body: &mut Body, limits: &Limits, budget: &Budget) -> Result<By
         }
         if length > bytes.capacity() {
             let capacity = length.max(bytes.capacity() * 2).min(limit);
-            if !held.grow(capacity) {
+            if !held.grow(capacity).await {
                 return Err(Refusal::Full);
             }
             bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Bytes { bytes, held })
+    weigh(Bytes { bytes, held }, limits).await
 }

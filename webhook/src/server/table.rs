@@ -24,6 +24,13 @@ pub(super) enum Phase {
     Write,
 }
 
+impl Phase {
+    /// Whether the head of a request is complete.
+    fn has_request(self) -> bool {
+        matches!(self, Self::Busy | Self::Write)
+    }
+}
+
 /// Why a connection was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
@@ -137,8 +144,8 @@ impl Table {
     /// Tells the one connection that matters least to go.
     ///
     /// Those that never finished a request go first, the oldest of them before the others: a legitimate caller is through
-    /// with its first request in milliseconds. While there are such ones, if too young yet, the others stay. Then the
-    /// longest idle. Whoever is being served stays.
+    /// with its first request in milliseconds, unless the machine is busy. So those whose request is there go last. While
+    /// there are such ones, if too young yet, the others stay. Then the longest idle. Whoever is being served stays.
     pub(super) fn evict(&self, limits: &Limits) {
         let now = Instant::now();
         let open = self.lock();
@@ -151,7 +158,7 @@ impl Table {
         };
         let victim = wanted()
             .filter(|(state, _)| !state.proven)
-            .min_by_key(|(state, _)| state.opened);
+            .min_by_key(|(state, _)| (state.phase.has_request(), state.opened));
         let victim = match victim {
             Some((state, sender)) => (now - state.opened >= limits.grace).then_some(sender),
             None => wanted()
@@ -284,6 +291,26 @@ mod tests {
         assert_eq!(cut(&served).await, None);
         table.evict(&limits);
         assert_eq!(cut(&served).await, Some(Cut::Crowded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_sent_no_request_yet_goes_before_who_waits_for_a_first_answer() {
+        let (table, limits) = (Table::new(), limits());
+        let waiting = table.enter(&limits).await;
+        waiting.enter(Phase::Busy);
+        let other = table.enter(&limits).await;
+        table.evict(&limits);
+        assert_eq!(cut(&waiting).await, None);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        table.evict(&limits);
+        assert_eq!(cut(&waiting).await, None);
+        assert_eq!(cut(&other).await, Some(Cut::Crowded));
+        drop(other);
+        let other = table.enter(&limits).await;
+        other.enter(Phase::Busy);
+        table.evict(&limits);
+        assert_eq!(cut(&other).await, None);
+        assert_eq!(cut(&waiting).await, Some(Cut::Crowded));
     }
 
     #[tokio::test(start_paused = true)]

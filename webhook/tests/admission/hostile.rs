@@ -121,6 +121,51 @@ fn a_large_file_is_answered_in_time() {
 }
 
 #[test]
+fn a_long_list_is_compared_with_the_former_only_once() {
+    let routes: Vec<String> = (0..4000)
+        .map(|port| format!("nats://nats:{port}"))
+        .collect();
+    let routes: Vec<&str> = routes.iter().map(String::as_str).collect();
+    let mut long = Nats::with_routes(&routes).map;
+    let text = long["data"]["nats.conf"].as_str().unwrap();
+    let comment = "# to make it longer\n".repeat(20_000);
+    long["data"]["nats.conf"] = Value::from(format!("{comment}{text}"));
+    let world = World::default();
+    let sound = Nats::sound();
+    for object in [&sound.service, &sound.set, &sound.map] {
+        world.apply(object);
+    }
+    let start = Instant::now();
+    let written = world.apply(&long);
+    assert_eq!(written.patch.len(), 1);
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn many_volumes_and_many_mounts_are_looked_through_once() {
+    let mut nats = Nats::sound();
+    let name = |index: usize| format!("v{index}");
+    let pod = &mut nats.set["spec"]["template"]["spec"];
+    let volumes = (0..6000).map(|index| json!({"name": name(index), "emptyDir": {}}));
+    pod["volumes"].as_array_mut().unwrap().extend(volumes);
+    let mounts = (0..6000)
+        .map(|index| json!({"name": name(5999 - index), "mountPath": format!("/{index}")}));
+    let container = &mut pod["containers"][0]["volumeMounts"];
+    container.as_array_mut().unwrap().extend(mounts);
+    let start = Instant::now();
+    World::default().try_apply(&nats.set, None);
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
 fn a_list_without_end_is_not_judged_entry_by_entry() {
     let routes = vec!["\"nats\""; 100_000].join(",");
     let mut nats = Nats::sound();
@@ -196,4 +241,27 @@ fn a_decision_that_takes_long_keeps_nobody_waiting() {
     drop(runtime);
     assert!(late);
     assert!(waited * 3 < began.elapsed(), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_six_reviews_hold_facts_at_once() {
+    let world = World::default();
+    world.state.lock().unwrap().silent.insert("StatefulSet");
+    let body = review(&Nats::sound().map, None).to_string();
+    let admission = world.admission();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
+    let mut reviews = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (admission, body) = (admission.clone(), body.clone());
+        reviews.spawn(async move {
+            admission
+                .answer(Step::Validate, body.as_bytes(), deadline)
+                .await
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.state.lock().unwrap().asked.len(), 6);
+    for answer in reviews.join_all().await {
+        assert_eq!(checked(&answer, Step::Validate)["allowed"], true);
+    }
 }

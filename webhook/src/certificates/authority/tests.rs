@@ -114,6 +114,33 @@ fn a_ca_replaced_amid_a_rotation_leaves_all_trusted_that_sign_or_signed() {
 }
 
 #[test]
+fn former_cas_are_bounded_and_what_signed_last_stays() {
+    let mut ours = authority();
+    for turn in 1..=20 {
+        let theirs = Authority {
+            current: ca_at(NOW + turn),
+            next: None,
+            old: ours.old.clone(),
+        };
+        let former = ours.current.certificate.clone();
+        (ours, _) = stored(planned(Some(&theirs.data()), Some(&ours), true, NOW + turn));
+        assert_eq!(ours.current, theirs.current);
+        assert_eq!(ours.old.last(), Some(&former));
+        assert!(ours.old.len() <= 8, "{}", ours.old.len());
+    }
+    let data = ours.data();
+    assert!(matches!(
+        planned(Some(&data), Some(&ours), true, NOW + 20),
+        Plan::Keep(_)
+    ));
+    let mut crowded = ours.clone();
+    crowded.old.insert(0, ca_at(NOW).certificate);
+    let (left, reason) = stored(planned(Some(&crowded.data()), Some(&ours), true, NOW + 20));
+    assert_eq!(reason, "the oldest of too many former CAs are left out");
+    assert_eq!(left.old, ours.old);
+}
+
+#[test]
 fn a_rotation_publishes_waits_and_then_signs() {
     let first = authority();
     let at = NOW + 600;

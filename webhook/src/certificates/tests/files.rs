@@ -85,3 +85,37 @@ fn a_swapped_mount_is_taken_over_and_a_bad_one_is_not() {
     files.look();
     assert_ne!(now().unwrap(), one);
 }
+
+#[test]
+fn files_that_can_not_be_read_are_told_once() {
+    let mount = Mount::new("files-told");
+    let log = mount.0.join("log");
+    let writer = std::sync::Mutex::new(fs::File::create(&log).unwrap());
+    let metrics = Metrics::new();
+    let mut files = Files::new(
+        mount.0.join("tls.crt"),
+        mount.0.join("tls.key"),
+        Arc::new(Served::default()),
+        Arc::new(Lifecycle::new(&[CERTIFICATE])),
+        Arc::clone(&metrics),
+    );
+    let lines = || fs::read_to_string(&log).unwrap().matches("WARN").count();
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..3 {
+            files.look();
+        }
+        assert_eq!(lines(), 1);
+        let (certificate, key) = pair();
+        mount.swap(1, &certificate, &key);
+        files.look();
+        assert_eq!(lines(), 1);
+        fs::remove_file(mount.0.join("..data")).unwrap();
+        for _ in 0..3 {
+            files.look();
+        }
+        assert_eq!(lines(), 2, "another spell");
+    });
+    let text = metrics.text();
+    assert!(text.contains("natsguard_certificate_errors_total 6\n"));
+}

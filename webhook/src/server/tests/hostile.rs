@@ -108,6 +108,43 @@ async fn a_body_that_drips_is_cut_although_it_never_stops() {
 }
 
 #[tokio::test]
+async fn large_bodies_that_come_slowly_leave_room_for_a_review() {
+    let bed = Bed::new(Limits {
+        body: Duration::from_secs(20),
+        review: Duration::from_secs(20),
+        body_bytes: 1 << 20,
+        ..limits()
+    })
+    .await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut call = bed.call().await;
+        let length = (1 << 20) - 1;
+        call.send(&format!("{HEAD}content-length: {length}\r\n\r\n"))
+            .await;
+        call.send(&"x".repeat(length - 1)).await;
+        slow.push(call);
+    }
+    sleep(Duration::from_millis(300)).await;
+    // As much of the whole as 3 MiB are of 64.
+    let large = format!("{REVIEW}{}", " ".repeat(200 << 10));
+    for _ in 0..3 {
+        let reply = bed.call().await.review(&large).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    // Before it is answered, the rest of its body is waited for.
+    sleep(limits().linger * 3).await;
+    let mut shed = 0;
+    for call in &mut slow {
+        if !call.is_open().await {
+            shed += 1;
+        }
+    }
+    assert_eq!(shed, 1, "no more than needed");
+    assert!(bed.counts(r#"natsguard_shed_total{reason="memory"} 1"#));
+}
+
+#[tokio::test]
 async fn a_head_that_drips_is_cut() {
     let bed = Bed::new(limits()).await;
     let mut call = bed.call().await;

@@ -1,0 +1,226 @@
+//! The configurations of all workloads of a bundle. A text that several workloads read alike is read once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::mounts::{self, Found, Text};
+use super::{Configuration, Source, unseen};
+use crate::bundle::{Bundle, ObjectId};
+use crate::conf;
+use crate::json;
+
+/// What may be spent on what was read before and must be read anew, in steps of about 20 ns. Real deployments spend next to
+/// nothing of it: thousands of workloads that share a large file, or containers that name one path each, would take
+/// minutes.
+const EFFORT: usize = 16 << 20;
+
+/// The steps for a byte that is parsed.
+const BYTE: usize = 8;
+
+/// The steps for a source of a projected volume: a lookup.
+const SOURCE: usize = 16;
+
+/// A text that is shared is searched for options again by each workload: a step for so many bytes.
+const SHARED_BYTES: usize = 4;
+
+/// So many paths are looked up in any pod; more are on the account of all.
+const FREE_PATHS: usize = 16;
+
+/// So many ways to read one text are kept: files that it includes may differ from pod to pod.
+const WAYS: usize = 4;
+
+/// A string of an object.
+type Place = (ObjectId, String);
+
+/// Reads the configurations of a bundle.
+pub(super) struct Files<'b> {
+    bundle: &'b Bundle,
+    readings: BTreeMap<Place, Vec<Rc<Reading>>>,
+    seen: BTreeSet<Place>,
+    effort: usize,
+}
+
+/// How a text was read: what each include led to, which decides all else.
+struct Reading {
+    includes: Vec<(usize, String, Led)>,
+    config: Arc<conf::Config>,
+}
+
+#[derive(Clone, PartialEq)]
+enum Led {
+    To(ObjectId, String),
+    Nowhere,
+    Unknown,
+}
+
+/// A pod whose files are looked up.
+pub(super) struct Pod<'v> {
+    namespace: &'v str,
+    spec: &'v Value,
+    lookups: usize,
+    /// The steps of one lookup.
+    steps: usize,
+}
+
+impl<'v> Pod<'v> {
+    pub(super) fn new(namespace: &'v str, spec: &'v Value) -> Self {
+        let volumes = json::items(spec, &["volumes"]);
+        let sources = |volume| json::items(volume, &["projected", "sources"]).len();
+        Self {
+            namespace,
+            spec,
+            lookups: 0,
+            steps: volumes.len() + SOURCE * volumes.iter().map(sources).sum::<usize>(),
+        }
+    }
+}
+
+impl<'b> Files<'b> {
+    pub(super) fn new(bundle: &'b Bundle) -> Self {
+        Self {
+            bundle,
+            readings: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            effort: EFFORT,
+        }
+    }
+
+    /// The configuration at a path of a container.
+    pub(super) fn read(
+        &mut self,
+        pod: &mut Pod<'_>,
+        container: &Value,
+        path: String,
+    ) -> Configuration {
+        let too_much =
+            |path: &str| Configuration::Unseen(format!("{path} would have to be read too often"));
+        let text = match self.find(pod, container, &path) {
+            None => return too_much(&path),
+            Some(Found::Text(text)) => text,
+            Some(Found::Absent(kind, name)) => {
+                return Configuration::Absent(format!("{kind} {name}"));
+            }
+            Some(other) => return Configuration::Unseen(unseen(self.bundle, &other, &path)),
+        };
+        let place = (text.object, text.pointer.clone());
+        let main = source(&text, path);
+        for reading in self.readings.get(&place).cloned().unwrap_or_default() {
+            let Some(sources) = self.again(pod, container, &main, &reading) else {
+                continue;
+            };
+            let files = reading.config.files.iter();
+            let bytes: usize = files.map(|file| file.text.len()).sum();
+            if !self.spend(bytes / SHARED_BYTES) {
+                return too_much(&main.path);
+            }
+            let config = Arc::clone(&reading.config);
+            return Configuration::Known { config, sources };
+        }
+        if !self.may_parse(&text) {
+            return too_much(&main.path);
+        }
+        let mut sources = vec![main];
+        let mut includes = Vec::new();
+        let config = conf::read(&text.bytes, &mut |include, from| {
+            let path = included(&sources, include, from);
+            let found = self.find(pod, container, &path);
+            let found = found.filter(|found| match found {
+                Found::Text(text) => self.may_parse(text),
+                _ => true,
+            });
+            includes.push((from, include.to_owned(), led(found.as_ref())));
+            match found {
+                Some(Found::Text(text)) => {
+                    sources.push(source(&text, path));
+                    conf::Included::Text(text.bytes)
+                }
+                Some(Found::Missing(_) | Found::Absent(..)) => conf::Included::Missing,
+                Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) | None => {
+                    conf::Included::Unknown
+                }
+            }
+        });
+        let config = Arc::new(config);
+        let readings = self.readings.entry(place).or_default();
+        if readings.len() < WAYS {
+            readings.push(Rc::new(Reading {
+                includes,
+                config: Arc::clone(&config),
+            }));
+        }
+        Configuration::Known { config, sources }
+    }
+
+    /// The files of a reading as another container has them: `None` where it would read others.
+    fn again(
+        &mut self,
+        pod: &mut Pod<'_>,
+        container: &Value,
+        main: &Source,
+        reading: &Reading,
+    ) -> Option<Vec<Source>> {
+        let mut sources = vec![main.clone()];
+        for (from, include, before) in &reading.includes {
+            let path = included(&sources, include, *from);
+            let found = self.find(pod, container, &path)?;
+            if led(Some(&found)) != *before {
+                return None;
+            }
+            if let Found::Text(text) = found {
+                sources.push(source(&text, path));
+            }
+        }
+        Some(sources)
+    }
+
+    /// What a path leads to: `None` when too much was looked up already.
+    fn find(&mut self, pod: &mut Pod<'_>, container: &Value, path: &str) -> Option<Found> {
+        let mounts = json::items(container, &["volumeMounts"]).len();
+        if pod.lookups >= FREE_PATHS && !self.spend(pod.steps + mounts) {
+            return None;
+        }
+        pod.lookups += 1;
+        let found = mounts::find(self.bundle, pod.namespace, pod.spec, container, path);
+        Some(found)
+    }
+
+    /// Whether a text may be parsed: any may be once.
+    fn may_parse(&mut self, text: &Text) -> bool {
+        self.seen.insert((text.object, text.pointer.clone()))
+            || self.spend(text.bytes.len().saturating_mul(BYTE))
+    }
+
+    fn spend(&mut self, steps: usize) -> bool {
+        let left = self.effort.checked_sub(steps);
+        self.effort = left.unwrap_or(self.effort);
+        left.is_some()
+    }
+}
+
+/// nats-server joins even an absolute path to the directory of the including file.
+fn included(sources: &[Source], include: &str, from: usize) -> String {
+    let directory = sources
+        .get(from)
+        .and_then(|source| source.path.rsplit_once('/'))
+        .map_or("", |(directory, _)| directory);
+    mounts::clean(&format!("{directory}/{include}"))
+}
+
+fn source(text: &Text, path: String) -> Source {
+    Source {
+        object: text.object,
+        pointer: text.pointer.clone(),
+        path,
+    }
+}
+
+fn led(found: Option<&Found>) -> Led {
+    match found {
+        Some(Found::Text(text)) => Led::To(text.object, text.pointer.clone()),
+        Some(Found::Missing(_) | Found::Absent(..)) => Led::Nowhere,
+        Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) | None => Led::Unknown,
+    }
+}

@@ -1,0 +1,137 @@
+//! Namespaces and objects that the apiserver accepts and nobody means well with: each is judged in good time.
+
+use std::time::{Duration, Instant};
+
+use natsguard_policies::bundle::{Bundle, Object};
+use natsguard_policies::engine::{repair, unused_files};
+use natsguard_policies::settings::Settings;
+use serde_json::{Value, json};
+
+/// Debug builds on a busy machine are given this much. Each of these took a minute or more once, or all memory.
+const LIMIT: Duration = Duration::from_secs(15);
+
+fn set(name: &str, map: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
+        "spec": {"replicas": replicas, "serviceName": "nats", "template": {
+            "metadata": {"labels": {"app": "nats"}},
+            "spec": {
+                "containers": [{
+                    "name": "nats", "image": "nats", "args": ["-c", "/etc/nats/nats.conf"],
+                    "volumeMounts": [{"name": "c", "mountPath": "/etc/nats"}]
+                }],
+                "volumes": [{"name": "c", "configMap": {"name": map}}]
+            }
+        }}
+    })
+}
+
+fn sets(count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|index| set(&format!("nats{index}"), "nats", 3))
+        .collect()
+}
+
+fn service(name: &str, address: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"clusterIP": address, "publishNotReadyAddresses": true, "selector": {"app": "nats"}}
+    })
+}
+
+fn map(files: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nats"}, "data": files})
+}
+
+fn routes(count: usize, host: impl Fn(usize) -> String) -> Value {
+    let routes: String = (0..count)
+        .map(|index| format!("nats://{}:6222\n", host(index)))
+        .collect();
+    json!({"nats.conf": format!("cluster {{ port: 6222, routes: [\n{routes}] }}")})
+}
+
+fn text(bytes: usize) -> String {
+    let line = |index| format!("key{index}: {index}\n");
+    (0..bytes / 16).map(line).collect()
+}
+
+#[track_caller]
+fn judge(mut objects: Vec<Value>, others: impl IntoIterator<Item = Value>) -> usize {
+    objects.extend(others);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let start = Instant::now();
+    let repaired = repair(&bundle, &Settings::default());
+    let unused = unused_files(&bundle).len();
+    let spent = start.elapsed();
+    assert!(spent < LIMIT, "{spent:?}");
+    assert_eq!(unused, 0);
+    repaired.report.findings.len() + repaired.mended.len()
+}
+
+#[test]
+fn many_routes_to_a_service_before_many_pods() {
+    let nats = service("nats", "None");
+    let files = routes(2000, |index| format!("user{index}@nats"));
+    let two = vec![set("a", "nats", 1000), set("b", "nats", 1000)];
+    assert!(judge(two, [nats, map(&files)]) > 0);
+}
+
+#[test]
+fn many_workloads_that_share_many_routes() {
+    let files = routes(4000, |index| format!("gone{index}"));
+    assert!(judge(sets(300), [service("nats", "None"), map(&files)]) > 4000);
+}
+
+#[test]
+fn many_workloads_that_share_a_large_file() {
+    let files = json!({"nats.conf": format!("cluster {{ port: 6222 }}\n{}", text(500_000))});
+    assert!(judge(sets(500), [map(&files)]) > 0);
+    let files = json!({"nats.conf": "cluster { port: 6222 }\ninclude a\n", "a": text(500_000)});
+    assert!(judge(sets(500), [map(&files)]) > 0);
+}
+
+#[test]
+fn a_file_that_includes_a_large_one_again_and_again() {
+    let files = json!({"nats.conf": "include a\n".repeat(1000), "a": text(500_000)});
+    assert!(judge(sets(1), [map(&files)]) > 0);
+}
+
+#[test]
+fn many_addresses_and_many_services() {
+    let files = routes(4000, |index| {
+        format!("10.0.{}.{}", index / 250, index % 250)
+    });
+    let services = (0..5000).map(|index| {
+        service(
+            &format!("s{index}"),
+            &format!("10.1.{}.{}", index / 250, index % 250),
+        )
+    });
+    let others = services.chain([service("nats", "None"), map(&files)]);
+    assert!(judge(sets(1), others) > 0);
+}
+
+#[test]
+fn many_containers_that_pass_a_file_which_is_none() {
+    let pods = |count: usize, path: &dyn Fn(usize) -> String, volumes: Value| {
+        let containers: Vec<Value> = (0..count)
+            .map(|index| {
+                json!({
+                    "image": "x", "args": ["-c", path(index)],
+                    "volumeMounts": [{"name": "c", "mountPath": "/c"}]
+                })
+            })
+            .collect();
+        let mut set = set("nats", "nats", 1);
+        set["spec"]["template"]["spec"] = json!({"containers": containers, "volumes": volumes});
+        vec![set]
+    };
+    let volume = json!([{"name": "c", "configMap": {"name": "nats"}}]);
+    let files = json!({"f": text(500_000)});
+    let one = pods(3000, &|_| "/c/f".to_owned(), volume);
+    assert_eq!(judge(one, [map(&files)]), 0);
+    let sources = vec![json!({"configMap": {"name": "nats"}}); 6000];
+    let volume = json!([{"name": "c", "projected": {"sources": sources}}]);
+    let each = pods(3000, &|index| format!("/c/f{index}"), volume);
+    assert_eq!(judge(each, [map(&json!({"f": "port: 4222"}))]), 0);
+}
