@@ -82,7 +82,7 @@ pub enum RepairError {
         /// What was read.
         what: String,
         /// Why.
-        error: Box<kube::Error>,
+        error: String,
     },
     /// An object could not be touched.
     #[error("can't touch {object}: {error}")]
@@ -90,7 +90,7 @@ pub enum RepairError {
         /// Which.
         object: String,
         /// Why.
-        error: Box<kube::Error>,
+        error: String,
     },
     /// A pod could not be deleted.
     #[error("can't restart Pod {pod}: {error}")]
@@ -98,7 +98,7 @@ pub enum RepairError {
         /// Which.
         pod: String,
         /// Why.
-        error: Box<kube::Error>,
+        error: String,
     },
     /// Others wrote what was read, each time.
     #[error("others wrote what StatefulSet {set} refers to {ATTEMPTS} times in a row")]
@@ -191,7 +191,7 @@ impl Repairer {
         let read = self.objects.stateful_set(namespace, name).await;
         let set = read.map_err(|error| RepairError::Read {
             what: format!("StatefulSet {namespace}/{name}"),
-            error: Box::new(error),
+            error: objects::words(&error),
         })?;
         let Some(set) = set.filter(|set| set.pointer("/metadata/deletionTimestamp").is_none())
         else {
@@ -296,7 +296,7 @@ impl Repairer {
         }
         written.map_err(|error| RepairError::Touch {
             object: format!("{target} in {}", target.namespace),
-            error: Box::new(error),
+            error: objects::words(&error),
         })
     }
 
@@ -423,7 +423,7 @@ impl Repairer {
         let deleted = self.objects.delete(namespace, pod).await;
         let is_deleted = deleted.map_err(|error| RepairError::Restart {
             pod: format!("{namespace}/{pod_name}"),
-            error: Box::new(error),
+            error: objects::words(&error),
         })?;
         if !is_deleted {
             // It became ready, say.
@@ -451,7 +451,7 @@ impl Repairer {
                 text(set, "/metadata/namespace"),
                 name(set)
             ),
-            error: Box::new(error),
+            error: objects::words(&error),
         })
     }
 

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::runtime::events::{Event, Recorder, Reporter};
 use serde_json::Value;
 
-use super::objects::MANAGER;
+use super::objects::{MANAGER, timely, words};
 use super::words::Note;
 
 /// More is not remembered: then it is said again.
@@ -66,8 +66,9 @@ impl Notes {
             action: note.reason.to_owned(),
             secondary: other,
         };
-        if let Err(error) = self.recorder.publish(&event, &about).await {
-            tracing::debug!(reason = note.reason, %error, "an Event was not taken");
+        if let Err(error) = timely(self.recorder.publish(&event, &about)).await {
+            let error = words(&error);
+            tracing::debug!(reason = note.reason, error, "an Event was not taken");
             self.said().remove(&key);
         }
     }

@@ -1,5 +1,7 @@
 //! The requests of a review: one StatefulSet and its pods are read, an annotation is patched, a pod is deleted.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{
@@ -8,9 +10,13 @@ use kube::api::{
 use kube::core::Selector;
 use kube::{Client, Error};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::plan::{Target, content};
 use crate::admission::REVIEWED;
+
+/// How long to wait for an answer. An apiserver waits up to 30 s for webhooks.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Whose writes these are.
 pub(super) const MANAGER: &str = "natsguard";
@@ -43,7 +49,7 @@ impl Objects {
     ) -> Result<Option<Value>, Error> {
         let kind = resource("apps", "StatefulSet", "statefulsets");
         let api: Api<DynamicObject> = Api::namespaced_with(self.0.clone(), namespace, &kind);
-        let found = api.get_opt(name).await?;
+        let found = timely(api.get_opt(name)).await?;
         found.as_ref().map(value).transpose()
     }
 
@@ -62,9 +68,8 @@ impl Objects {
             return Ok(Vec::new());
         };
         let api: Api<Pod> = Api::namespaced(self.0.clone(), text("/metadata/namespace"));
-        let found = api
-            .list(&ListParams::default().labels_from(&selector))
-            .await?;
+        let params = ListParams::default().labels_from(&selector);
+        let found = timely(api.list(&params)).await?;
         let uid = text("/metadata/uid");
         let is_own = |pod: &Pod| {
             let mut owners = pod.metadata.owner_references.iter().flatten();
@@ -119,11 +124,30 @@ impl Objects {
             ..DeleteParams::default()
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        match api.delete(name, &params).await {
+        match timely(api.delete(name, &params)).await {
             Ok(_) => Ok(true),
             Err(error) if is_raced(&error) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What an error says. One about an answer that can't be read may quote it, so it is not repeated.
+pub(super) fn words(error: &Error) -> String {
+    match error {
+        Error::Api(status) => format!("{} ({})", status.message, status.code),
+        Error::SerdeError(_) => "the answer of the apiserver can't be read".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// A request that gets no answer must not hold up a review for ever.
+pub(super) async fn timely<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match timeout(PATIENCE, request).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::Service(
+            format!("no answer within {} s", PATIENCE.as_secs()).into(),
+        )),
     }
 }
 

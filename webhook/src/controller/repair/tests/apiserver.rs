@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) objects: BTreeMap<String, Value>,
     /// Kinds that may not be read, by their plural.
     pub(super) hidden: BTreeSet<&'static str>,
+    /// Kinds that are never answered, by their plural.
+    pub(super) silent: BTreeSet<&'static str>,
     /// The webhook is not called.
     pub(super) away: bool,
     /// What somebody else does before the next write is looked at.
@@ -110,6 +112,9 @@ impl Apiserver {
         };
         if is_controller {
             self.lock().rights.insert(format!("{verb} {plural}"));
+        }
+        if self.lock().silent.contains(plural) {
+            std::future::pending::<()>().await;
         }
         let (status, value) = if self.lock().hidden.contains(plural) {
             failure(StatusCode::FORBIDDEN, "Forbidden", name)

@@ -364,14 +364,28 @@ async fn what_can_not_be_read_is_looked_at_again_and_the_rest_is_repaired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_apiserver_that_says_no_is_an_error_that_names_no_content() {
+async fn what_an_apiserver_refuses_or_leaves_unanswered_is_an_error() {
     let bed = Bed::of(&wrong());
+    let error = async || bed.try_review().await.unwrap_err().to_string();
     bed.server.lock().hidden.insert("statefulsets");
-    let error = bed.try_review().await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("can't read StatefulSet messaging/nats: "),
-        "{error}"
-    );
+    let refused = "can't read StatefulSet messaging/nats: Forbidden (403)";
+    assert_eq!(error().await, refused);
+    bed.server.lock().hidden.clear();
+    bed.server.lock().silent.insert("statefulsets");
+    let late = "can't read StatefulSet messaging/nats: ServiceError: no answer within 40 s";
+    assert_eq!(error().await, late);
+    bed.server.lock().silent.clear();
+    assert_eq!(bed.review().await, LOOK);
+    assert_eq!(bed.writes(), [MAP]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_not_taken_keeps_nothing_from_being_repaired() {
+    let bed = Bed::with([map(&wrong()), service(), serving(set())]);
+    bed.serve();
+    bed.server.lock().hidden.insert("events");
+    assert_eq!(bed.review().await, LOOK);
+    assert_eq!(bed.writes(), [MAP]);
 }
 
 #[tokio::test(start_paused = true)]
