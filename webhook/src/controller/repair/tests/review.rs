@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -434,4 +436,36 @@ async fn these_rights_are_used() {
             "patch configmaps",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_in_a_secret_is_repaired_where_it_may_be_read() {
+    let text = include_str!("../../../../../tests/manifests/secret.yaml");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let [secret, service, ..] = <[Value; 4]>::try_from(objects.clone()).unwrap();
+    let bed = Bed::with(objects.clone());
+    assert_eq!(bed.repairer.review("shop", "orders").await.unwrap(), LOOK);
+    let file = bed.held(&secret)["data"]["nats-server.conf"].clone();
+    let file = STANDARD.decode(file.as_str().unwrap()).unwrap();
+    let file = String::from_utf8(file).unwrap();
+    let route =
+        "nats://peer:MARKED-route-password@orders-4.orders-headless.shop.svc.cluster.local:6222";
+    assert!(file.contains(route), "{file}");
+    assert_eq!(bed.held(&service)["spec"]["publishNotReadyAddresses"], true);
+    let writes = ["secrets/orders", "services/orders-headless"];
+    assert_eq!(
+        bed.writes(),
+        writes.map(|path| format!("PATCH /api/v1/namespaces/shop/{path}"))
+    );
+    let said = format!("{:?}", bed.server.lock().patches);
+    assert!(!said.contains("MARKED"));
+
+    // Without the right to read Secrets, nobody knows what it says.
+    let blind = Bed::with(objects);
+    blind.server.lock().hidden.insert("secrets");
+    assert_eq!(
+        blind.repairer.review("shop", "orders").await.unwrap(),
+        Next::Again(Duration::from_secs(30))
+    );
+    assert_eq!(blind.writes(), [""; 0]);
 }
