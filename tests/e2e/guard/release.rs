@@ -183,5 +183,10 @@ pub async fn uninstall(space: &Space) -> Result<()> {
         .filter(|name| name.contains("natsguard"))
         .collect();
     ensure!(left.is_empty(), "{left:?}");
+    let leases = space
+        .target
+        .kubectl_guard("get leases --output name")
+        .await?;
+    assert_eq!(leases, "");
     Ok(())
 }

@@ -138,7 +138,6 @@ fn one_namespace_is_all_that_is_asked_for() {
             "/apis/apps/v1/namespaces/messaging/deployments?limit=250",
             "/apis/apps/v1/namespaces/messaging/statefulsets?limit=250",
             "/apis/apps/v1/namespaces/messaging/statefulsets?limit=250",
-            "/apis/autoscaling/v2/namespaces/messaging/horizontalpodautoscalers?limit=250",
         ]
     );
 }
