@@ -1,5 +1,6 @@
 //! What each command does with its arguments: read, evaluate, print.
 
+mod apiserver;
 mod check;
 mod conf;
 mod controller;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use super::webhook::{CUT_SHORT, bind, config, connect};
+use super::apiserver::{config, connect};
+use super::webhook::{CUT_SHORT, bind};
 use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::args::Controller;
 use crate::controller::leader::Elector;
@@ -66,8 +67,6 @@ impl Parts {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let watch = Watch::open(args.settings)?;
         let mut config = config().await?;
-        // An idle connection is no answer that is late.
-        config.reset_reader_on_write = true;
         let client = connect(config.clone())?;
         config.read_timeout = None;
         let watcher = connect(config)?;

@@ -15,7 +15,7 @@ use tokio::net::lookup_host;
 pub(super) use self::line::told;
 use self::line::{Line, State};
 use self::way::Target;
-use super::{SUCCESS, UNUSABLE, complain, print, webhook};
+use super::{SUCCESS, UNUSABLE, apiserver, complain, print};
 use crate::args::Doctor;
 use crate::certificates::bundles;
 use crate::certificates::now;
@@ -50,7 +50,7 @@ pub(super) fn run(args: Doctor) -> io::Result<u8> {
 }
 
 async fn examine(args: Doctor) -> Result<Vec<Line>, String> {
-    let client = webhook::client().await?;
+    let client = apiserver::client().await?;
     let version = client.apiserver_version().await.map_err(|error| {
         let why = told(&error);
         format!("can't reach the apiserver: {why}; see to the kubeconfig")

@@ -5,9 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::{Client, Config};
+use kube::Client;
 use tokio::net::TcpListener;
 
+use super::apiserver::client;
 use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::admission::Admission;
 use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Tracing, Webhook};
@@ -33,9 +34,6 @@ pub(super) const CUT_SHORT: u8 = 1;
 
 /// The 90 s after which the apiserver drops idle connections, and some more.
 const SAFE_IDLE: Duration = Duration::from_mins(2);
-
-/// How long the apiserver may take to answer. It never blocks a review longer than the review's own deadline.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: Webhook) -> io::Result<u8> {
     // Two workers: one large review never keeps the probes waiting. More would only cost memory.
@@ -184,27 +182,6 @@ fn traces(args: &Tracing, metrics: &Arc<Metrics>) -> Result<Option<Traces>, Stri
         .filter(|endpoint| !endpoint.is_empty())
         .map(|endpoint| Traces::new(endpoint, args.trace_sample_ratio, metrics))
         .transpose()
-}
-
-/// The connection to the apiserver: that of the pod, else of the kubeconfig.
-pub(super) async fn client() -> Result<Client, String> {
-    connect(config().await?)
-}
-
-/// How to reach the apiserver: as the pod does, else as the kubeconfig says.
-pub(super) async fn config() -> Result<Config, String> {
-    let mut config = Config::infer().await.map_err(|error| {
-        format!("found neither a pod's service account nor a kubeconfig: {error}")
-    })?;
-    config.connect_timeout = Some(PATIENCE);
-    config.read_timeout = Some(PATIENCE);
-    // An apiserver that has enough to do is not asked again inside a review; what has to succeed tries again by itself.
-    config.default_retry = false;
-    Ok(config)
-}
-
-pub(super) fn connect(config: Config) -> Result<Client, String> {
-    Client::try_from(config).map_err(|error| format!("can't use the kubeconfig: {error}"))
 }
 
 fn tls(args: &TlsArgs, served: Arc<Served>) -> Result<Arc<Tls>, String> {
