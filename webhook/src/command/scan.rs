@@ -5,7 +5,6 @@
 mod client;
 mod plan;
 mod progress;
-mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,12 +22,10 @@ use tokio::time::Instant;
 
 use self::plan::Plan;
 use self::progress::Progress;
-use self::within::Within;
 use super::doctor::told;
 use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules};
 use crate::args::Scan;
 use crate::facts::cluster::Kube;
-use crate::facts::resource::Scope;
 use crate::facts::{Cluster, Query};
 use crate::listing::Listing;
 use crate::live::{FindError, WORKLOADS, find, see};
@@ -123,11 +120,7 @@ async fn scan(
         .await
         .map_err(|problem| vec![problem])?;
     let (found, workloads) = list(&client, namespace, progress).await?;
-    let kube = Kube::new(client);
-    let cluster: Arc<dyn Cluster> = match namespace {
-        Some(_) => Arc::new(Within(kube)),
-        None => Arc::new(kube),
-    };
+    let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(client));
     let (settings, is_plan) = (Arc::new(settings), args.fix_plan);
     let count = found.len();
     let mut waiting = found.into_iter().enumerate();
@@ -282,22 +275,12 @@ fn notes(scanned: &Scanned, namespace: Option<&str>) -> Vec<String> {
             scanned.workloads
         ));
     }
-    let (outside, unread): (Vec<&Query>, Vec<&Query>) = scanned
-        .missing
-        .iter()
-        .partition(|query| namespace.is_some() && query.resource.scope == Scope::Cluster);
-    if let (Some(namespace), false) = (namespace, outside.is_empty()) {
-        notes.push(format!(
-            "--namespace {namespace} keeps {} out: {}; policies that need them stay silent",
-            facts(outside.len()),
-            kinds(&outside)
-        ));
-    }
+    let unread = &scanned.missing;
     if !unread.is_empty() {
         notes.push(format!(
             "{} could not be read: {}; policies that need them stay silent",
             facts(unread.len()),
-            kinds(&unread)
+            kinds(unread)
         ));
     }
     notes
@@ -309,7 +292,7 @@ fn facts(count: usize) -> String {
 }
 
 /// `nodes, secrets (3)`.
-fn kinds(queries: &[&Query]) -> String {
+fn kinds(queries: &BTreeSet<Query>) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for query in queries {
         *counts.entry(query.resource.plural).or_default() += 1;
