@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Service};
-use kube::api::{ListParams, PostParams};
+use kube::api::{Api, ListParams, PostParams};
 use natsguard_tests::bed::nats::{Governing, Nats};
 use natsguard_tests::bed::space::Space;
 use serde_json::{Value, json};
@@ -75,26 +75,32 @@ fn named_routes(namespace: &str, name: &str, replicas: usize) -> Vec<String> {
 
 /// Makes objects in their order, as fast as the apiserver takes them.
 async fn create(space: &Space, objects: &[Value]) -> Result<()> {
+    create_in(space, &space.name, objects).await
+}
+
+async fn create_in(space: &Space, namespace: &str, objects: &[Value]) -> Result<()> {
     for object in objects {
-        let made = PostParams::default();
         let object = object.clone();
         match object["kind"].as_str() {
-            Some("ConfigMap") => {
-                let maps = space.api::<ConfigMap>();
-                maps.create(&made, &serde_json::from_value(object)?).await?;
-            }
-            Some("Service") => {
-                let services = space.api::<Service>();
-                services
-                    .create(&made, &serde_json::from_value(object)?)
-                    .await?;
-            }
-            _ => {
-                let sets = space.api::<StatefulSet>();
-                sets.create(&made, &serde_json::from_value(object)?).await?;
-            }
+            Some("ConfigMap") => create_one::<ConfigMap>(space, namespace, object).await?,
+            Some("Service") => create_one::<Service>(space, namespace, object).await?,
+            _ => create_one::<StatefulSet>(space, namespace, object).await?,
         }
     }
+    Ok(())
+}
+
+async fn create_one<K>(space: &Space, namespace: &str, object: Value) -> Result<()>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(space.target.client.clone(), namespace);
+    api.create(&PostParams::default(), &serde_json::from_value(object)?)
+        .await?;
     Ok(())
 }
 

@@ -248,7 +248,7 @@ const TESTS: &[(&str, Needs, Test)] = &[
     (
         "controller::leader::another_takes_over_and_nothing_is_done_twice",
         Needs::GUARD_ALONE,
-        |space| Box::pin(controller::leader::killed(space)),
+        |space| Box::pin(controller::leader::lost(space)),
     ),
     (
         "controller::leader::it_goes_on_when_the_apiserver_is_back",

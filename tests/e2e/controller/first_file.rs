@@ -46,8 +46,8 @@ pub async fn time(space: &Space) -> Result<()> {
         let name = format!("n{number}");
         let objects = idle(&space.name, &name)?;
         create(space, &objects[..2]).await?;
-        let start = Instant::now();
         create(space, &objects[2..]).await?;
+        let start = Instant::now();
         let wanted = named_routes(&space.name, &name, 3);
         while routes_of(&maps.get(&name).await?) != wanted {
             ensure!(

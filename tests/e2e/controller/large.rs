@@ -4,15 +4,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use natsguard_tests::bed::guard::CONTROLLER_LABELS;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::json;
 
-use super::{START, audit, create, idle, metric};
+use super::{START, audit, create_in, idle, metric};
 
 const MEMORY: u64 = 64 * 1024 * 1024;
 const FIRST_SCAN: Duration = Duration::from_secs(30);
+
+const LABEL: &str = "natsguard.dev/test";
 
 pub async fn cluster(space: &Space) -> Result<()> {
     let (all, nats) = if space.options.full {
@@ -20,7 +24,16 @@ pub async fn cluster(space: &Space) -> Result<()> {
     } else {
         (400, 20)
     };
-    fill(space, all, nats).await?;
+    let filled = fill(space, all, nats).await;
+    let result = match filled {
+        Ok(()) => first_scan(space, all, nats).await,
+        Err(error) => Err(error),
+    };
+    empty(space).await?;
+    result
+}
+
+async fn first_scan(space: &Space, all: u32, nats: u32) -> Result<()> {
     // A new leader sees all of them for the first time.
     let before = audit(space)?.len();
     let restart = "rollout restart deployment/natsguard-controller";
@@ -41,7 +54,8 @@ pub async fn cluster(space: &Space) -> Result<()> {
         })
         .await?;
     let waited = start.elapsed();
-    let took = metric(space, "natsguard_scan_duration_seconds").await?;
+    let took = metric(space, "natsguard_scan_duration_seconds_sum").await?
+        / metric(space, "natsguard_scan_duration_seconds_count").await?;
     let workloads = metric(space, "natsguard_scan_workloads").await?;
     let memory = space.target.memory(CONTROLLER_LABELS).await?;
     let most = memory.values().max().copied().unwrap_or_default();
@@ -64,19 +78,29 @@ pub async fn cluster(space: &Space) -> Result<()> {
     Ok(())
 }
 
-/// Makes `all` StatefulSets without pods, `nats` of them NATS with a ConfigMap each.
+/// Makes `all` StatefulSets without pods, `nats` of them NATS with a file and a Service, a hundred to a namespace.
 async fn fill(space: &Space, all: u32, nats: u32) -> Result<()> {
+    const EACH: u32 = 100;
+    let namespaces: Api<Namespace> = Api::all(space.target.client.clone());
+    for number in 0..all / EACH {
+        let namespace =
+            json!({"metadata": {"name": name(space, number), "labels": {LABEL: space.name}}});
+        namespaces
+            .create(&PostParams::default(), &serde_json::from_value(namespace)?)
+            .await?;
+    }
     let made = futures::stream::iter(0..all)
         .map(|number| async move {
-            let mut objects = idle(&space.name, &format!("n{number}"))?;
+            let namespace = name(space, number / EACH);
+            let mut objects = idle(&namespace, &format!("n{number}"))?;
             objects[2]["spec"]["replicas"] = json!(0);
-            if number < nats {
-                return create(space, &objects).await;
+            if number % (all / nats) == 0 {
+                return create_in(space, &namespace, &objects).await;
             }
             let pod = &mut objects[2]["spec"]["template"]["spec"];
             pod["containers"] = json!([{"name": "web", "image": "pause"}]);
             pod["volumes"] = json!([]);
-            create(space, &objects[2..]).await
+            create_in(space, &namespace, &objects[2..]).await
         })
         .buffer_unordered(16);
     let failed: Vec<_> = made
@@ -84,5 +108,22 @@ async fn fill(space: &Space, all: u32, nats: u32) -> Result<()> {
         .collect()
         .await;
     ensure!(failed.is_empty(), "{failed:?}");
+    Ok(())
+}
+
+fn name(space: &Space, number: u32) -> String {
+    format!("{}-{number}", space.name)
+}
+
+/// Removes them; the cluster does it in its own time.
+async fn empty(space: &Space) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(space.target.client.clone());
+    let own = ListParams::default().labels(&format!("{LABEL}={}", space.name));
+    for namespace in namespaces.list(&own).await? {
+        let name = namespace.metadata.name.unwrap_or_default();
+        namespaces
+            .delete(&name, &DeleteParams::background())
+            .await?;
+    }
     Ok(())
 }

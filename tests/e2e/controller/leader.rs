@@ -12,6 +12,8 @@ use natsguard_tests::bed::space::Space;
 
 use super::{START, create, idle, named_routes, touches, wait_routes};
 
+/// Workloads, two a second.
+const NAMES: usize = 60;
 /// Another has taken over after so long.
 const TAKEN_OVER: Duration = Duration::from_secs(15);
 
@@ -26,8 +28,16 @@ pub async fn holder(space: &Space) -> Result<String> {
         .context("nobody leads")
 }
 
-/// Workloads go on to appear while the leader is killed.
-pub async fn killed(space: &Space) -> Result<()> {
+/// The pod that leads, by uid.
+async fn holder_uid(space: &Space) -> Result<String> {
+    let pods: Api<Pod> = Api::namespaced(space.target.client.clone(), NAMESPACE);
+    let uid = pods.get(&holder(space).await?).await?.metadata.uid;
+    uid.context("a pod has a uid")
+}
+
+/// Workloads go on to appear while the leader is killed, which its pod survives, and while the next one hangs and comes back.
+pub async fn lost(space: &Space) -> Result<()> {
+    let local = space.target.local()?;
     create(space, &idle(&space.name, "first")?).await?;
     wait_routes(
         space,
@@ -36,43 +46,43 @@ pub async fn killed(space: &Space) -> Result<()> {
         START,
     )
     .await?;
-    let leader = holder(space).await?;
-    let pods: Api<Pod> = Api::namespaced(space.target.client.clone(), NAMESPACE);
-    let uid = pods.get(&leader).await?.metadata.uid;
-    let mut names = Vec::new();
-    let mut killed = None;
+    let killed = holder_uid(space).await?;
+    let mut hung: Option<(String, String, Instant)> = None;
     let mut took = None;
-    for number in 0..40 {
-        let name = format!("n{number}");
-        create(space, &idle(&space.name, &name)?).await?;
-        names.push(name);
-        if number == 10 {
-            space
-                .target
-                .local()?
-                .kill_pod(uid.as_deref().context("a pod has a uid")?)?;
-            killed = Some(Instant::now());
+    for number in 0..NAMES {
+        match number {
+            6 => local.kill_pod(&killed)?,
+            20 => {
+                let (leader, uid) = (holder(space).await?, holder_uid(space).await?);
+                local.pause_pod(&uid)?;
+                hung = Some((leader, uid, Instant::now()));
+            }
+            _ => {}
         }
-        if let Some(killed) = killed
-            && took.is_none()
-            && holder(space).await.is_ok_and(|now| now != leader)
-        {
-            took = Some(killed.elapsed());
+        create(space, &idle(&space.name, &format!("n{number}"))?).await?;
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if let Some((leader, uid, since)) = &hung
+                && took.is_none()
+                && holder(space).await.is_ok_and(|now| now != *leader)
+            {
+                took = Some(since.elapsed());
+                local.resume_pod(uid)?;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
         space.stop.check()?;
     }
     let took = took.context("nobody else took over")?;
-    for name in &names {
-        let wanted = named_routes(&space.name, name, 3);
-        wait_routes(space, name, &wanted, START).await?;
-        let count = touches(space, "configmaps", name)?;
+    for number in 0..NAMES {
+        let name = format!("n{number}");
+        let wanted = named_routes(&space.name, &name, 3);
+        wait_routes(space, &name, &wanted, START).await?;
+        let count = touches(space, "configmaps", &name)?;
         ensure!(count == 1, "{name} was touched {count} times");
     }
     say(&format!(
-        "leader: another led {:.1} s after the kill; {} workloads repaired once each",
-        took.as_secs_f64(),
-        names.len()
+        "leader: one was killed, and another led {:.1} s after the next hung; {NAMES} workloads repaired once each",
+        took.as_secs_f64()
     ));
     ensure!(took < TAKEN_OVER, "it took {took:?}");
     Ok(())

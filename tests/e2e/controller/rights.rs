@@ -9,7 +9,7 @@ use natsguard_tests::bed::space::{Space, is_running};
 use serde_json::{Value, json};
 
 use super::existing::{with_reports, without_reports};
-use super::{START, audit, faulty, idle, lives, named_routes, touches, wait_event, wait_routes};
+use super::{START, audit, idle, lives, named_routes, touches, wait_event, wait_routes};
 
 const USER: &str = "system:serviceaccount:natsguard-system:natsguard-controller";
 
@@ -61,9 +61,14 @@ async fn work(space: &Space) -> Result<()> {
     let flags = "--set controller.reports=openreports --set controller.scanEvery=5s";
     space.target.install(&space.stop, flags).await?;
     scale_controller(space, 0).await?;
+    // No server finds another with this file.
     let nats = Nats {
         claim: Some(space.volumes(1, "256Mi").await?),
-        ..faulty(&space.name)
+        routes: vec![format!(
+            "nats://nats-9.nats.{}.svc.cluster.local:6222",
+            space.name
+        )],
+        ..Nats::sound(&space.name)
     };
     space.apply(&nats.objects()?).await?;
     space

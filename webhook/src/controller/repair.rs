@@ -38,7 +38,7 @@ use objects::{Objects, Written};
 use pace::Pace;
 use plan::{Target, Touch, content, plan};
 use restart::{Restart, is_new, is_running, ready_replicas, restart};
-use server::{Server, mark};
+use server::{Server, is_marked, mark};
 use waits::Waits;
 
 /// How long to read what a StatefulSet refers to.
@@ -131,6 +131,13 @@ pub struct Repairer {
     notes: Notes,
     counts: Counts,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// Tells contents apart.
+fn digest(object: &Value) -> String {
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}", content(object)).hash(&mut hasher);
+    hasher.finish().to_string()
 }
 
 /// The soonest time to look again.
@@ -269,13 +276,18 @@ impl Repairer {
                 return Ok(Touched::Later(left));
             }
         }
-        let mark = mark(&touch.before, (self.clock)());
-        // What admission would not repair is not written at all.
-        match self.write(touch, &mark, true).await? {
-            Written::Repaired(_) => self.pace.turn().await,
-            Written::Unchanged => return Ok(self.refuse(set, touch).await),
-            Written::Raced => return Ok(Touched::Raced),
+        // One that was touched before and is wrong all the same may not be repaired this time either: whether it would be is
+        // asked without writing. The first touch is made at once, because servers may be about to read the file.
+        if is_marked(&touch.before) {
+            let mark = mark(&touch.before, (self.clock)());
+            match self.write(touch, &mark, true).await? {
+                Written::Repaired(_) => {}
+                Written::Unchanged => return Ok(self.refuse(set, touch).await),
+                Written::Raced => return Ok(Touched::Raced),
+            }
         }
+        self.pace.turn().await;
+        let mark = mark(&touch.before, (self.clock)());
         match self.write(touch, &mark, false).await? {
             Written::Repaired(after) => {
                 self.note_repair(set, touch, began);
@@ -320,10 +332,10 @@ impl Repairer {
     /// Admission did not repair it.
     async fn refuse(&self, set: &Value, touch: &Touch) -> Touched {
         self.counts.touch(touch.target.kind, Outcome::NotAdmitted);
-        let version = text(&touch.before, "/metadata/resourceVersion");
         let note = words::not_admitted(touch);
         let object = Some(&touch.before);
-        self.notes.say(note, set, object, version).await;
+        let occasion = digest(&touch.before);
+        self.notes.say(note, set, object, &occasion).await;
         Touched::Later(self.refused.next(&touch.target))
     }
 
@@ -373,10 +385,7 @@ impl Repairer {
         for (touch, after) in files {
             let remedy = server.remedy(&touch.target, &touch.before, after);
             let note = words::reload(&touch.target, &running, remedy);
-            let mut hasher = DefaultHasher::new();
-            format!("{:?}", content(after)).hash(&mut hasher);
-            let occasion = hasher.finish().to_string();
-            self.notes.say(note, set, Some(after), &occasion).await;
+            self.notes.say(note, set, Some(after), &digest(after)).await;
         }
         Ok(false)
     }

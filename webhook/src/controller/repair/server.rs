@@ -93,6 +93,12 @@ fn reviewed(object: &Value) -> Option<Timestamp> {
     annotations.get(REVIEWED)?.as_str()?.parse().ok()
 }
 
+/// Whether an object was ever touched.
+pub(super) fn is_marked(object: &Value) -> bool {
+    let annotations = object.pointer("/metadata/annotations");
+    annotations.is_some_and(|annotations| annotations.get(REVIEWED).is_some())
+}
+
 /// What to write on an object so that admission repairs it: the time, and never the value that stands there.
 pub(super) fn mark(object: &Value, now: Timestamp) -> String {
     let second = now.as_second();
