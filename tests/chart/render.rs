@@ -511,7 +511,7 @@ fn the_controller_gets_its_values() {
             "--settings=/etc/natsguard/settings.yaml",
             "--reports=auto",
             "--scan-every=10m",
-            "--restart-after=10s",
+            "--restart-after=30s",
             "--writes-per-second=5",
         ]
     );

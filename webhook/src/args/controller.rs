@@ -66,7 +66,7 @@ pub struct Repairs {
     #[arg(long, env = "NATSGUARD_WRITES_PER_SECOND", value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub writes_per_second: u32,
     /// How long a pod that started with the wrong file may stay not ready before it is restarted, once.
-    #[arg(long, env = "NATSGUARD_RESTART_AFTER", value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, env = "NATSGUARD_RESTART_AFTER", value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub restart_after: Duration,
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -26,9 +26,6 @@ const DEADLINE: Duration = Duration::from_secs(7);
 
 /// How often the others look.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What happened so long before a leader was last heard of may still have waited for its turn.
-const BACKLOG: SignedDuration = SignedDuration::from_mins(1);
 
 /// How soon a failed renewal is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -52,8 +49,8 @@ pub struct Elector {
 /// A Lease that was won and has to be held.
 #[derive(Debug)]
 pub struct Term {
-    /// What happened since then is for this leader to see to, by the clock of the apiserver: at an installation from now on,
-    /// else from the end of the former leader.
+    /// What changed since natsguard was installed is for this leader to look at, whoever led then: what the former one still
+    /// had to do is known to nobody.
     pub since: Timestamp,
     lease: Lease,
     /// When the last renewal that succeeded was begun.
@@ -84,9 +81,9 @@ impl Elector {
             match timeout(PATIENCE, self.attempt()).await {
                 Ok(Ok(won)) => {
                     self.problem.over();
-                    if let Some((lease, since)) = won {
+                    if let Some(lease) = won {
                         return Term {
-                            since,
+                            since: installed(&lease),
                             lease,
                             renewed: begun,
                         };
@@ -153,14 +150,9 @@ impl Elector {
     }
 
     /// Takes the Lease if it is free.
-    async fn attempt(&mut self) -> Result<Option<(Lease, Timestamp)>, Error> {
+    async fn attempt(&mut self) -> Result<Option<Lease>, Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
-            let created = self.create().await?;
-            return Ok(created.map(|lease| {
-                let since = lease.metadata.creation_timestamp.as_ref();
-                let since = since.map_or_else(Timestamp::now, |time| time.0);
-                (lease, since)
-            }));
+            return self.create().await;
         };
         if !self.is_held(&lease) && !self.is_free(&lease) {
             return Ok(None);
@@ -175,11 +167,7 @@ impl Elector {
             lease_transitions: Some(former.lease_transitions.unwrap_or(0).saturating_add(1)),
             ..former
         };
-        let since = last_write(&lease)
-            .saturating_sub(BACKLOG)
-            .unwrap_or_default();
-        let won = self.put(&lease, spec).await?;
-        Ok(won.map(|lease| (lease, since)))
+        self.put(&lease, spec).await
     }
 
     /// Renews the Lease; `None` when it is another's by now, or gone.
@@ -251,14 +239,10 @@ fn holder(lease: &Lease) -> Option<&str> {
     (!holder.is_empty()).then_some(holder)
 }
 
-/// When an object was last written, by the clock of the apiserver.
-fn last_write(lease: &Lease) -> Timestamp {
-    let metadata = &lease.metadata;
-    let written = metadata.managed_fields.iter().flatten();
-    let times = written
-        .filter_map(|entry| entry.time.as_ref())
-        .chain(&metadata.creation_timestamp);
-    times.map(|time| time.0).max().unwrap_or_default()
+/// When natsguard was installed: since then its Lease is there.
+fn installed(lease: &Lease) -> Timestamp {
+    let created = lease.metadata.creation_timestamp.as_ref();
+    created.map_or_else(Timestamp::now, |created| created.0)
 }
 
 /// As long as its holder counts on, whatever version of natsguard that is.

@@ -14,9 +14,10 @@ mod server;
 mod waits;
 mod words;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,6 +31,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::facts::Cluster;
+use crate::facts::resource::SECRETS;
 use crate::live;
 use counts::{Counts, Outcome};
 use fights::{Fights, Permit};
@@ -49,6 +51,9 @@ const ATTEMPTS: usize = 4;
 
 /// Whether a repair stays is looked at so soon, and so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// More is not remembered.
+const MOST_RESTARTED: usize = 4096;
 
 /// A pod that changed while it was to be restarted is looked at again so soon.
 const SOON: Duration = Duration::from_secs(2);
@@ -128,9 +133,16 @@ pub struct Repairer {
     unseen: Waits<(String, String)>,
     /// For servers that have still to start.
     starting: Waits<(String, String)>,
+    /// Pods that were restarted, by uid of their StatefulSet and by name: never twice, whatever the clocks say.
+    restarted: Mutex<BTreeSet<(String, String)>>,
     notes: Notes,
     counts: Counts,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+fn restarted_as(set: &Value, pod: &Pod) -> (String, String) {
+    let uid = text(set, "/metadata/uid").to_owned();
+    (uid, pod_name(pod).to_owned())
 }
 
 /// Tells contents apart.
@@ -170,6 +182,7 @@ impl Repairer {
             refused: Waits::default(),
             unseen: Waits::default(),
             starting: Waits::default(),
+            restarted: Mutex::default(),
             notes: Notes::new(client, env::var("POD_NAME").ok()),
             counts: Counts::new(registry),
             clock: Box::new(Timestamp::now),
@@ -210,7 +223,8 @@ impl Repairer {
         };
         let mut again = Soonest::default();
         let key = key(&set);
-        if !seen.unknown.is_empty() {
+        // A Secret that natsguard may not read stays unknown.
+        if seen.unknown.iter().any(|query| *query.resource != SECRETS) {
             again.after(self.unseen.next(&key));
         } else {
             self.unseen.end(&key);
@@ -407,6 +421,9 @@ impl Repairer {
         let mut is_starting = false;
         for pod in &pods {
             let now = (self.clock)();
+            if self.was_restarted(set, pod) {
+                continue;
+            }
             match restart(pod, server, now, self.options.restart_after) {
                 Restart::No => {}
                 Restart::In(left) => again.after(left.max(SOON)),
@@ -439,6 +456,7 @@ impl Repairer {
             again.after(SOON);
             return Ok(());
         }
+        self.note_restart(set, pod);
         self.counts.restarts.inc();
         tracing::info!(
             namespace,
@@ -450,6 +468,24 @@ impl Repairer {
         let pod = serde_json::to_value(pod).ok();
         self.notes.say(note, set, pod.as_ref(), "").await;
         Ok(())
+    }
+
+    fn was_restarted(&self, set: &Value, pod: &Pod) -> bool {
+        self.restarted().contains(&restarted_as(set, pod))
+    }
+
+    fn note_restart(&self, set: &Value, pod: &Pod) {
+        let mut restarted = self.restarted();
+        if restarted.len() >= MOST_RESTARTED {
+            restarted.pop_first();
+        }
+        restarted.insert(restarted_as(set, pod));
+    }
+
+    fn restarted(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.restarted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn pods(&self, set: &Value) -> Result<Vec<Pod>, RepairError> {

@@ -90,14 +90,15 @@ struct Identity {
     generation: Option<i64>,
     #[serde(rename = "resourceVersion")]
     version: Option<String>,
-    creation_timestamp: Option<Timestamp>,
+    creation_timestamp: Option<String>,
     #[serde(default)]
     managed_fields: Vec<Written>,
 }
 
+/// Whoever updates an object may write the times, and ones that can't be read must not hide the object.
 #[derive(Deserialize)]
 struct Written {
-    time: Option<Timestamp>,
+    time: Option<String>,
     #[serde(default)]
     subresource: String,
 }
@@ -128,9 +129,10 @@ impl From<Whole> for Set {
         let written = managed_fields.into_iter();
         let written = written
             .filter(|written| written.subresource != "status")
-            .filter_map(|written| written.time);
+            .filter_map(|written| written.time)
+            .chain(creation_timestamp);
         Self {
-            changed: written.chain(creation_timestamp).max(),
+            changed: written.filter_map(|time| time.parse().ok()).max(),
             metadata: ObjectMeta {
                 name,
                 namespace,

@@ -16,7 +16,8 @@ use crate::admission::{Decision, Record, Step};
 
 /// Sends what the process has to say to standard error, one JSON object a line.
 ///
-/// The level is natsguard's own. Libraries only warn: below that, they print requests.
+/// The level is natsguard's own. Libraries only warn: below that, they print requests. kube prints whole answers that it can't
+/// read, and says the same again in its error.
 pub fn install(level: LevelFilter, traces: Option<&Traces>) {
     // A second call, in a test, finds one installed.
     let _ = subscriber(level, io::stderr, traces).try_init();
@@ -33,6 +34,7 @@ where
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("natsguard", level)
+        .with_target("kube_client", level.min(LevelFilter::ERROR))
         .with_target(traces::TARGET, LevelFilter::OFF);
     let lines = fmt::layer()
         .json()

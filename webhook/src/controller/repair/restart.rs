@@ -24,11 +24,24 @@ pub(super) enum Restart {
     No,
 }
 
+/// Pods of a StatefulSet's beginning: one that was scaled down to nothing and up again may hold data, and recover it.
+const BEGINNING: SignedDuration = SignedDuration::from_mins(10);
+
+/// A mark of a time to come is not one that the controller made.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
 /// Whether no pod of a StatefulSet was ever Ready, as far as it can say: `readyReplicas` is none, it is in no rollout
-/// (`currentRevision` is `updateRevision`), and none of its pods was.
+/// (`currentRevision` is `updateRevision`), and none of its pods was; and all of them are of its first minutes.
 pub(super) fn is_new(set: &Value, pods: &[Pod]) -> bool {
     let status = |field| set.get("status").and_then(|status| status.get(field));
+    let made = set.pointer("/metadata/creationTimestamp");
+    let made: Option<Timestamp> = made.and_then(|made| made.as_str()?.parse().ok());
+    let is_first = |pod: &Pod| {
+        let pod = pod.metadata.creation_timestamp.as_ref();
+        matches!((pod, made), (Some(pod), Some(made)) if pod.0.duration_since(made) <= BEGINNING)
+    };
     ready_replicas(set) == 0
+        && pods.iter().all(is_first)
         && status("currentRevision") == status("updateRevision")
         && pods.iter().all(was_never_ready)
 }
@@ -45,7 +58,7 @@ pub(super) fn ready_replicas(set: &Value) -> u64 {
 ///
 /// A pod that mounted the right file becomes Ready by itself, so `after` has to pass since the repair and since its server
 /// started. One that ends again and again reads the file anew each time. A pod that takes the place of one that was
-/// restarted starts after the repair: it is never due again, and nobody has to remember it.
+/// restarted starts after the repair, so it is not due again, whoever leads by then.
 pub(super) fn restart(pod: &Pod, server: &Server, now: Timestamp, after: Duration) -> Restart {
     let started = pod
         .status
@@ -59,6 +72,7 @@ pub(super) fn restart(pod: &Pod, server: &Server, now: Timestamp, after: Duratio
         || pod.metadata.deletion_timestamp.is_some()
         || made.0 > reviewed
         || started.0 > reviewed
+        || reviewed.duration_since(now) > SKEW
         || !was_never_ready(pod)
     {
         return Restart::No;

@@ -186,6 +186,14 @@ impl World {
             .push(entry);
     }
 
+    /// A set whose fields claim a time.
+    pub(super) fn forge(&mut self, name: &str, time: &str) {
+        let set = self.sets.get_mut(name).unwrap();
+        set["metadata"]["managedFields"] = json!([{"manager": "helm", "time": time}]);
+        let set = set.clone();
+        self.tell("MODIFIED", &set);
+    }
+
     pub(super) fn delete(&mut self, name: &str) {
         let set = self.sets.remove(name).unwrap();
         let set = self.numbered(set);

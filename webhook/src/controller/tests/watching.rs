@@ -88,6 +88,12 @@ async fn what_was_there_before_is_told_once_it_changes() {
         world.written("busy", 2000, "status");
     });
     assert_eq!(bed.told(1).await, ["+scaled"]);
+    let forged = bed.after(|server| {
+        let mut world = server.lock();
+        world.set("forged", "nats:2.12", 1, "forged");
+        world.forge("forged", "9999-12-31T23:59:59Z");
+    });
+    assert_eq!(forged.await, ["+forged"]);
     let rolled = bed.after(|server| server.lock().set("old", "nats:2.14", 2, "old"));
     assert_eq!(rolled.await, ["+old"]);
 }

@@ -62,7 +62,7 @@ pub(super) fn service() -> Value {
 pub(super) fn set() -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
-        "metadata": {"name": "nats", "namespace": "messaging", "uid": "set"},
+        "metadata": {"name": "nats", "namespace": "messaging", "uid": "set", "creationTimestamp": "2027-01-15T07:59:30Z"},
         "spec": {
             "serviceName": "nats-headless", "replicas": 3,
             "selector": {"matchLabels": {"app": "nats"}},

@@ -144,6 +144,12 @@ fn a_reloader_makes_a_restart_needless_and_so_does_a_file_that_was_never_repaire
         Restart::No
     );
     let mut server = server(false);
+    server.files[0].reviewed = Some(second(200));
+    assert_eq!(
+        restart(&pod, &server, second(40), RESTART_AFTER),
+        Restart::No,
+        "a mark of a time to come"
+    );
     server.files[0].reviewed = None;
     assert_eq!(
         restart(&pod, &server, second(40), RESTART_AFTER),
@@ -153,7 +159,7 @@ fn a_reloader_makes_a_restart_needless_and_so_does_a_file_that_was_never_repaire
 
 #[test]
 fn a_set_of_which_a_pod_was_ever_ready_is_not_new() {
-    let status = |status: Value| json!({"status": status});
+    let status = |status: Value| json!({"metadata": {"creationTimestamp": second(-10).to_string()}, "status": status});
     let first = status(json!({"currentRevision": "a", "updateRevision": "a"}));
     let never = || pod(-5, &json!({}));
     assert!(is_new(&first, &[never(), never()]));
@@ -161,6 +167,10 @@ fn a_set_of_which_a_pod_was_ever_ready_is_not_new() {
     assert!(!is_new(&first, &[never(), pod(-5, &ready("False", 3))]));
     let serving = json!({"currentRevision": "a", "updateRevision": "a", "readyReplicas": 1});
     assert!(!is_new(&status(serving), &[never()]));
+    // Scaled down to nothing and up again, say.
+    let mut old = first.clone();
+    old["metadata"]["creationTimestamp"] = json!(second(-700).to_string());
+    assert!(!is_new(&old, &[never()]));
     let rolling = json!({"currentRevision": "a", "updateRevision": "b", "readyReplicas": 0});
     assert!(!is_new(&status(rolling), &[never()]));
 }
