@@ -9,10 +9,8 @@
   (dict "resource" "deployments" "group" "apps" "match" "workload" "fields" (list "spec"))
   (dict "resource" "persistentvolumeclaims" "group" "" "match" "claim" "fields" (list "spec"))
   (dict "resource" "services" "group" "" "match" (ternary "governing-service" "service" (eq .step "mutate")) "fields" (list "spec"))
-  (dict "resource" "statefulsets" "group" "apps" "match" "workload" "fields" (list "spec")) }}
-{{- if $root.Values.secrets.enabled }}
-{{- $entries = append $entries (dict "resource" "secrets" "group" "" "match" "secret" "fields" (list "data")) }}
-{{- end }}
+  (dict "resource" "statefulsets" "group" "apps" "match" "workload" "fields" (list "spec"))
+  (dict "resource" "secrets" "group" "" "match" "secret" "fields" (list "data") "off" (not $root.Values.secrets.enabled)) }}
 {{- range $entries }}
 - name: {{ .resource }}.{{ $.step }}.natsguard.dev
   admissionReviewVersions: [v1]
@@ -42,12 +40,17 @@
   {{- if eq $.step "mutate" }}
   reinvocationPolicy: IfNeeded
   {{- end }}
+  {{- if .off }}
+  # No rule, no call. The entry stays, as natsguard has its bundle in it: Helm could not take away an entry that is not all its.
+  rules: []
+  {{- else }}
   rules:
   - apiGroups: [{{ .group | quote }}]
     apiVersions: [v1]
     operations: [CREATE, UPDATE]
     resources: [{{ .resource }}]
     scope: Namespaced
+  {{- end }}
   sideEffects: None
   timeoutSeconds: {{ $.webhook.timeoutSeconds }}
 {{- end }}

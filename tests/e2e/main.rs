@@ -186,7 +186,7 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(guard::release::upgrade(space)),
     ),
     (
-        "guard::release::an_entry_comes_and_goes",
+        "guard::release::secrets_are_turned_on_and_off",
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::release::secrets_on_and_off(space)),
     ),

@@ -63,7 +63,7 @@ pub async fn upgrade(space: &Space) -> Result<()> {
     Ok(())
 }
 
-/// An entry of the webhook configurations comes and goes with an upgrade, although natsguard wrote its bundle into it.
+/// Secrets are looked at or not, as an upgrade says, although natsguard wrote its bundle into their entry.
 pub async fn secrets_on_and_off(space: &Space) -> Result<()> {
     for enabled in [true, false, true, false] {
         space
@@ -74,12 +74,12 @@ pub async fn secrets_on_and_off(space: &Space) -> Result<()> {
             let names = space
                 .target
                 .kubectl_guard(&format!(
-                    "get {kind}webhookconfiguration {RELEASE} --output jsonpath={{.webhooks[*].name}}"
+                    "get {kind}webhookconfiguration {RELEASE} --output jsonpath={{.webhooks[*].rules[*].resources[*]}}"
                 ))
                 .await?;
             ensure!(
-                names.contains("secrets.") == enabled && names.contains("statefulsets."),
-                "secrets.enabled={enabled}: {kind} has {names}"
+                names.contains("secrets") == enabled && names.contains("statefulsets"),
+                "secrets.enabled={enabled}: {kind} looks at {names}"
             );
         }
         space
