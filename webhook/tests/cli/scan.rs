@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::apiserver::{Apiserver, kubeconfig};
 use crate::secrets;
-use crate::support::{Folder, Run, manifests, run};
+use crate::support::{Folder, Process, Run, manifests, run};
 
 /// The objects of one of the project's own manifests.
 fn objects(name: &str) -> Vec<Value> {
@@ -362,27 +362,17 @@ fn a_kubeconfig_that_can_not_be_used_is_named() {
 #[test]
 fn an_interrupted_scan_prints_no_half_report() {
     let server = Apiserver::silent();
-    let child = Command::new(env!("CARGO_BIN_EXE_natsguard"))
-        .args(["scan", "--kubeconfig", &server.kubeconfig])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut scan = Process::start(
+        Command::new(env!("CARGO_BIN_EXE_natsguard"))
+            .args(["scan", "--kubeconfig", &server.kubeconfig])
+            .stdout(Stdio::piped()),
+    );
     let began = Instant::now();
     while server.asked().is_empty() {
         assert!(began.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(20));
     }
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
+    scan.signal("INT");
+    assert_eq!(scan.end(), (None, String::new()));
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert_eq!(output.status.code(), None);
-    assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0));
 }
