@@ -132,6 +132,15 @@ fn two_end_it_at_once() {
 }
 
 #[test]
+fn it_is_ready_when_it_listens_and_not_before() {
+    let webhook = Webhook::in_folder(Folder::new(), &[]);
+    webhook.wait_for("HTTP/1.1 503");
+    let answer = webhook.get("/readyz");
+    let missing = "not ready: no valid certificate yet, not listening for reviews yet\n";
+    assert!(answer.ends_with(missing), "{answer}");
+}
+
+#[test]
 fn what_keeps_it_from_starting_is_said() {
     let mode = "--tls-mode=secret";
     let result = run(&["webhook", mode, "--settings=nowhere.yaml"]);
