@@ -263,9 +263,23 @@ service/shop/orders-headless: repaired when it is touched: unresolvable-peers
 statefulset/shop/orders: repaired when it is next changed: co-located-replicas
 
 5 to touch, 3 to repair when next changed, 1 left to owners; findings without a repair: 4; nothing was written
+where natsguard runs, this has one repaired now: kubectl --namespace messaging annotate configmap nats-config natsguard.dev/reviewed="$(date)" --overwrite
 "#
     );
     assert_eq!(run.status, 0);
+}
+
+#[test]
+fn nobody_is_told_to_touch_what_no_touch_repairs() {
+    let mut objects = objects("fragile.yaml");
+    for object in &mut objects {
+        object["metadata"]["ownerReferences"] =
+            json!([{"kind": "EventBus", "name": "default", "controller": true}]);
+    }
+    let server = Apiserver::of(objects);
+    let run = scan(&server, &["--fix-plan"]);
+    let end = "\n\n0 to touch, 0 to repair when next changed, 3 left to owners; findings without a repair: 1; nothing was written\n";
+    assert!(run.out.ends_with(end), "{}", run.out);
 }
 
 #[test]
