@@ -117,7 +117,10 @@ fn the_notes_say_what_is_enforced_and_how_to_go_on() {
 NATS workloads, their configuration, Services and claims are repaired where that is safe, and refused where it is not.
 While no pod of natsguard answers, NATS objects are refused (webhook.validating.failurePolicy: Fail).
 
-The controller looks at every NATS workload that runs, each 10m and when one changes, and has what is wrong repaired by admission.
+The controller looks at every NATS workload that runs, each 10m, and reports what is wrong.
+When a StatefulSet is made, scaled or rolled it has its configuration and Services repaired by admission.
+What was there before is left as it is until then, or until you ask for it:
+  kubectl --namespace messaging annotate configmap nats-config natsguard.dev/reviewed=\"$(date)\" --overwrite
 It starts no rollout. controller.enabled=false turns it off. What it found (reports of the first kind that the cluster has):
   kubectl get reports.openreports.io --all-namespaces
   kubectl get policyreports.wgpolicyk8s.io --all-namespaces
@@ -155,6 +158,14 @@ Remove it; no NATS workload is touched:
         warn.ends_with("\n\nWARNING: replicas is 1. While its node is drained no pod answers."),
         "{warn}"
     );
+    assert!(!warn.contains("repaired by admission"), "{warn}");
+    let deny = notes(&["--set", "settings.action=deny"]);
+    assert!(
+        deny.contains(
+            "with a fault are refused, and nothing is repaired: settings.action is deny.\n"
+        ),
+        "{deny}"
+    );
     let off = notes(&["--values", "ci/admission-only-values.yaml"]);
     assert!(
         off.contains(
@@ -166,8 +177,14 @@ Remove it; no NATS workload is touched:
     let everything = notes(&["--values", "ci/everything-values.yaml"]);
     assert!(
         everything.contains(
-            "each 1h and when one changes, and has what is wrong repaired by admission, also what another controller \
-             owns.\nIt starts no rollout. controller.enabled=false turns it off. What it found:\n  \
+            "each 1h, and reports what is wrong.\nWhen a StatefulSet is made, scaled or rolled it has its configuration and \
+             Services repaired by admission, also what another controller owns.\n"
+        ),
+        "{everything}"
+    );
+    assert!(
+        everything.contains(
+            "\nIt starts no rollout. controller.enabled=false turns it off. What it found:\n  \
              kubectl get reports.openreports.io --all-namespaces\n  kubectl get events "
         ),
         "{everything}"

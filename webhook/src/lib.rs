@@ -7,6 +7,8 @@ pub mod command;
 pub mod controller;
 pub mod diff;
 pub mod facts;
+#[cfg(test)]
+mod fake;
 pub mod input;
 pub mod listing;
 pub mod live;

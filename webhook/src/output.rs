@@ -20,6 +20,7 @@ use std::env;
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
+use terminal_size::{Width, terminal_size_of};
 
 use crate::listing::Listing;
 
@@ -69,15 +70,23 @@ impl Screen {
 
     /// Standard output.
     pub fn stdout() -> Self {
-        if !io::stdout().is_terminal() {
+        let stdout = io::stdout();
+        if !stdout.is_terminal() {
             return Self::NONE;
         }
-        let columns = env::var("COLUMNS").ok();
+        let terminal = terminal_size_of(&stdout).map(|(Width(columns), _)| columns.into());
         Self {
             color: env::var_os("NO_COLOR").is_none(),
-            width: columns.and_then(|columns| columns.parse().ok()),
+            width: width(env::var("COLUMNS").ok().as_deref(), terminal),
         }
     }
+}
+
+/// `COLUMNS` wins over what the terminal says. Neither counts when it is no width.
+fn width(columns: Option<&str>, terminal: Option<usize>) -> Option<usize> {
+    let columns = columns.and_then(|columns| columns.parse().ok());
+    let is_width = |width: &usize| *width > 0;
+    columns.filter(is_width).or(terminal.filter(is_width))
 }
 
 /// Renders a listing. The text ends with a line feed.
@@ -132,6 +141,16 @@ mod tests {
                     .collect();
                 assert!(control.is_empty(), "{format:?} prints {control:?}");
             }
+        }
+    }
+
+    #[test]
+    fn columns_win_over_the_terminal() {
+        assert_eq!(width(Some("80"), Some(120)), Some(80));
+        for columns in [None, Some(""), Some("0"), Some("wide")] {
+            assert_eq!(width(columns, Some(120)), Some(120), "{columns:?}");
+            assert_eq!(width(columns, Some(0)), None, "{columns:?}");
+            assert_eq!(width(columns, None), None, "{columns:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::output::Format;
 
 /// `natsguard scan`.
 #[derive(Debug, ClapArgs)]
-#[command(mut_arg("namespace", |arg| arg.help("Look into this namespace only, and ask for nothing outside it [default: all namespaces]")))]
+#[command(mut_arg("namespace", |arg| arg.help("Look at the workloads of this namespace only [default: all namespaces]")))]
 pub struct Scan {
     /// Format of the report.
     #[arg(long, short, value_enum, default_value_t = Format::Text)]

@@ -32,6 +32,9 @@ use crate::telemetry::traces::Traces;
 /// Told twice to end.
 pub(super) const CUT_SHORT: u8 = 1;
 
+/// What readiness says while a review would find the port closed.
+const LISTENER: &str = "not listening for reviews yet";
+
 /// The 90 s after which the apiserver drops idle connections, and some more.
 const SAFE_IDLE: Duration = Duration::from_mins(2);
 
@@ -89,9 +92,9 @@ impl Parts {
         let own = args.tls.tls_mode == TlsMode::Own;
         let client = client().await;
         let needs: &[&'static str] = if own {
-            &[CERTIFICATE, BUNDLE]
+            &[CERTIFICATE, BUNDLE, LISTENER]
         } else {
-            &[CERTIFICATE]
+            &[CERTIFICATE, LISTENER]
         };
         let lifecycle = Arc::new(Lifecycle::new(needs));
         let served = Arc::new(Served::default());
@@ -150,6 +153,7 @@ impl Parts {
             }
             match bind(listen, "--listen").await {
                 Ok(listener) => {
+                    lifecycle.note(LISTENER, true);
                     tracing::info!(%listen, "serving reviews");
                     server.serve(listener).await;
                     SUCCESS

@@ -1,43 +1,27 @@
 //! `natsguard controller` as a process: how it starts, waits for a cluster, and ends.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+use crate::apiserver::kubeconfig;
 use crate::support::{Folder, run};
-use crate::webhook::{Webhook, free_port};
-
-fn kubeconfig(folder: &Folder, address: SocketAddr) -> String {
-    folder.write(
-        "config",
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- {{name: a, context: {{cluster: a, user: a}}}}\n\
-             users:\n- {{name: a, user: {{}}}}\nclusters:\n- {{name: a, cluster: {{server: 'http://{address}'}}}}\n"
-        ),
-    )
-}
+use crate::webhook::Webhook;
 
 /// One that runs, with its cluster at this address.
-fn start(folder: &Folder, name: &str, address: SocketAddr) -> Webhook {
-    let probes = free_port();
-    let child = Command::new(env!("CARGO_BIN_EXE_natsguard"))
-        .arg("controller")
-        .arg(format!("--metrics-listen=127.0.0.1:{probes}"))
-        .env("KUBECONFIG", kubeconfig(folder, address))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let own = folder.0.join(name);
-    fs::create_dir(&own).unwrap();
-    Webhook::of(child, probes, own)
+fn start(address: SocketAddr) -> Webhook {
+    let folder = Folder::new();
+    let kubeconfig = folder.write("config", kubeconfig(&address.to_string()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_natsguard"));
+    command.arg("controller").env("KUBECONFIG", kubeconfig);
+    let controller = Webhook::of(command, folder);
+    controller.wait_for("HTTP/1.1 200");
+    controller
 }
 
 #[test]
 fn without_a_cluster_it_is_ready_and_waits_for_one() {
-    let folder = Folder::new();
-    let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let controller = start(&folder, "waits", nobody);
+    let controller = start(SocketAddr::from(([127, 0, 0, 1], 1)));
     let metrics = controller.get("/metrics");
     for line in [
         "natsguard_controller_leader 0",
@@ -71,10 +55,9 @@ fn without_a_cluster_it_is_ready_and_waits_for_one() {
 
 #[test]
 fn told_twice_it_ends_at_once() {
-    let folder = Folder::new();
     // It takes connections and never answers, so handing over takes its time.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let controller = start(&folder, "twice", silent.local_addr().unwrap());
+    let controller = start(silent.local_addr().unwrap());
     controller.signal("TERM");
     controller.wait_for("HTTP/1.1 503");
     controller.signal("INT");

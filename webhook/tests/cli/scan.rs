@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::apiserver::{Apiserver, kubeconfig};
 use crate::secrets;
-use crate::support::{Folder, Run, manifests, run};
+use crate::support::{Folder, Process, Run, manifests, run};
 
 /// The objects of one of the project's own manifests.
 fn objects(name: &str) -> Vec<Value> {
@@ -263,9 +263,23 @@ service/shop/orders-headless: repaired when it is touched: unresolvable-peers
 statefulset/shop/orders: repaired when it is next changed: co-located-replicas
 
 5 to touch, 3 to repair when next changed, 1 left to owners; findings without a repair: 4; nothing was written
+where natsguard runs, this has one repaired now: kubectl --namespace messaging annotate configmap nats-config natsguard.dev/reviewed="$(date)" --overwrite
 "#
     );
     assert_eq!(run.status, 0);
+}
+
+#[test]
+fn nobody_is_told_to_touch_what_no_touch_repairs() {
+    let mut objects = objects("fragile.yaml");
+    for object in &mut objects {
+        object["metadata"]["ownerReferences"] =
+            json!([{"kind": "EventBus", "name": "default", "controller": true}]);
+    }
+    let server = Apiserver::of(objects);
+    let run = scan(&server, &["--fix-plan"]);
+    let end = "\n\n0 to touch, 0 to repair when next changed, 3 left to owners; findings without a repair: 1; nothing was written\n";
+    assert!(run.out.ends_with(end), "{}", run.out);
 }
 
 #[test]
@@ -362,27 +376,17 @@ fn a_kubeconfig_that_can_not_be_used_is_named() {
 #[test]
 fn an_interrupted_scan_prints_no_half_report() {
     let server = Apiserver::silent();
-    let child = Command::new(env!("CARGO_BIN_EXE_natsguard"))
-        .args(["scan", "--kubeconfig", &server.kubeconfig])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut scan = Process::start(
+        Command::new(env!("CARGO_BIN_EXE_natsguard"))
+            .args(["scan", "--kubeconfig", &server.kubeconfig])
+            .stdout(Stdio::piped()),
+    );
     let began = Instant::now();
     while server.asked().is_empty() {
         assert!(began.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(20));
     }
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
+    scan.signal("INT");
+    assert_eq!(scan.end(), (None, String::new()));
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert_eq!(output.status.code(), None);
-    assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0));
 }

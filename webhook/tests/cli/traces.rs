@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::support::run;
-use crate::webhook::{Webhook, free_port};
+use crate::webhook::Webhook;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -172,7 +172,7 @@ fn end(webhook: Webhook, caller: Caller) -> String {
 fn a_review_is_part_of_its_callers_trace() {
     let (collector, endpoint) = Collector::start();
     let flags = [SHORT[0], SHORT[1], &endpoint, "--trace-sample-ratio=0"];
-    let webhook = Webhook::start("traced", &flags);
+    let webhook = Webhook::start(&flags);
     let mut caller = Caller::new(&webhook);
     let long = "x=y,".repeat(1000);
     caller.review(
@@ -234,7 +234,7 @@ fn a_review_is_part_of_its_callers_trace() {
 #[test]
 fn without_a_caller_who_decides_the_ratio_does() {
     let (collector, endpoint) = Collector::start();
-    let webhook = Webhook::start("root", &[SHORT[0], SHORT[1], &endpoint]);
+    let webhook = Webhook::start(&[SHORT[0], SHORT[1], &endpoint]);
     let mut caller = Caller::new(&webhook);
     caller.review("u-1", "");
     caller.review("u-2", "traceparent: 00-nonsense\r\n");
@@ -249,7 +249,7 @@ fn without_a_caller_who_decides_the_ratio_does() {
 #[test]
 fn a_refused_request_is_a_failed_span() {
     let (collector, endpoint) = Collector::start();
-    let webhook = Webhook::start("refused", &[SHORT[0], SHORT[1], &endpoint]);
+    let webhook = Webhook::start(&[SHORT[0], SHORT[1], &endpoint]);
     let mut caller = Caller::new(&webhook);
     let stream = caller.0.get_mut();
     stream
@@ -274,8 +274,8 @@ fn a_refused_request_is_a_failed_span() {
 
 #[test]
 fn a_collector_that_is_away_costs_spans_and_one_line() {
-    let endpoint = format!("--otlp-endpoint=http://127.0.0.1:{}", free_port());
-    let webhook = Webhook::start("away", &[SHORT[0], SHORT[1], &endpoint]);
+    let endpoint = "--otlp-endpoint=http://127.0.0.1:1";
+    let webhook = Webhook::start(&[SHORT[0], SHORT[1], endpoint]);
     let mut caller = Caller::new(&webhook);
     let mut reviews = |count: u32| {
         let began = Instant::now();
@@ -310,7 +310,7 @@ fn a_collector_that_is_away_costs_spans_and_one_line() {
 fn the_end_does_not_wait_long_for_a_collector_that_hangs() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("--otlp-endpoint=http://{}", listener.local_addr().unwrap());
-    let webhook = Webhook::start("hangs", &[SHORT[0], SHORT[1], &endpoint]);
+    let webhook = Webhook::start(&[SHORT[0], SHORT[1], &endpoint]);
     let mut caller = Caller::new(&webhook);
     caller.review("u", "");
     let began = Instant::now();

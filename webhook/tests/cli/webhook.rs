@@ -3,68 +3,67 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::run;
+use crate::support::{Folder, Process, run};
 
+/// A command that serves probes, and what it reads.
 pub(crate) struct Webhook {
-    child: Child,
+    process: Process,
     /// Port of reviews.
     pub(crate) listen: u16,
     probes: u16,
-    folder: PathBuf,
+    folder: Folder,
 }
 
 impl Webhook {
     /// In mode `secret`, which needs no cluster.
-    pub(crate) fn start(name: &str, flags: &[&str]) -> Self {
-        let folder = std::env::temp_dir().join(format!("natsguard-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let folder = Folder::new();
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["natsguard.natsguard.svc".to_owned()]).unwrap();
-        fs::write(folder.join("tls.crt"), cert.pem()).unwrap();
-        fs::write(folder.join("tls.key"), signing_key.serialize_pem()).unwrap();
-        let (listen, probes) = (free_port(), free_port());
-        let child = Command::new(env!("CARGO_BIN_EXE_natsguard"))
-            .arg("webhook")
-            .arg("--tls-mode=secret")
-            .arg(format!("--listen=127.0.0.1:{listen}"))
-            .arg(format!("--metrics-listen=127.0.0.1:{probes}"))
-            .arg("--cert-file")
-            .arg(folder.join("tls.crt"))
-            .arg("--key-file")
-            .arg(folder.join("tls.key"))
-            .args(flags)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let webhook = Self {
-            child,
-            listen,
-            probes,
-            folder,
-        };
+        folder.write("tls.crt", cert.pem());
+        folder.write("tls.key", signing_key.serialize_pem());
+        let webhook = Self::in_folder(folder, flags);
         webhook.wait_for("HTTP/1.1 200");
         webhook
     }
 
-    /// Another command that serves probes; the folder is removed at its end.
-    pub(crate) fn of(child: Child, probes: u16, folder: PathBuf) -> Self {
-        let running = Self {
-            child,
+    /// With the certificate of this folder.
+    fn in_folder(folder: Folder, flags: &[&str]) -> Self {
+        let listen = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_natsguard"));
+        command
+            .arg("webhook")
+            .arg("--tls-mode=secret")
+            .arg(format!("--listen=127.0.0.1:{listen}"))
+            .arg("--cert-file")
+            .arg(folder.0.join("tls.crt"))
+            .arg("--key-file")
+            .arg(folder.0.join("tls.key"))
+            .args(flags);
+        Self {
+            listen,
+            ..Self::of(command, folder)
+        }
+    }
+
+    /// Another command that serves probes.
+    pub(crate) fn of(mut command: Command, folder: Folder) -> Self {
+        let probes = free_port();
+        command.arg(format!("--metrics-listen=127.0.0.1:{probes}"));
+        Self {
+            process: Process::start(&mut command),
             listen: 0,
             probes,
             folder,
-        };
-        running.wait_for("HTTP/1.1 200");
-        running
+        }
     }
 
     /// Its own certificate, which it also signed.
     pub(crate) fn certificate(&self) -> Vec<u8> {
-        fs::read(self.folder.join("tls.crt")).unwrap()
+        fs::read(self.folder.0.join("tls.crt")).unwrap()
     }
 
     /// What it answers on the plain port; nothing when it doesn't.
@@ -90,39 +89,23 @@ impl Webhook {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.process.signal(name);
     }
 
     /// The exit status and what was said.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().unwrap();
-        let mut text = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
-        fs::remove_dir_all(&self.folder).unwrap();
-        (status.code(), text)
+        self.process.end()
     }
 }
 
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
 #[test]
 fn one_sigterm_ends_it_gently() {
-    let webhook = Webhook::start("gently", &["--drain-delay=1s", "--drain-timeout=20s"]);
+    let webhook = Webhook::start(&["--drain-delay=1s", "--drain-timeout=20s"]);
     webhook.signal("TERM");
     webhook.wait_for("HTTP/1.1 503");
     let (status, log) = webhook.end();
@@ -138,7 +121,7 @@ fn one_sigterm_ends_it_gently() {
 
 #[test]
 fn two_end_it_at_once() {
-    let webhook = Webhook::start("at-once", &["--drain-delay=60s"]);
+    let webhook = Webhook::start(&["--drain-delay=60s"]);
     webhook.signal("TERM");
     webhook.wait_for("HTTP/1.1 503");
     let began = Instant::now();
@@ -146,6 +129,15 @@ fn two_end_it_at_once() {
     let (status, log) = webhook.end();
     assert_eq!(status, Some(1), "{log}");
     assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn it_is_ready_when_it_listens_and_not_before() {
+    let webhook = Webhook::in_folder(Folder::new(), &[]);
+    webhook.wait_for("HTTP/1.1 503");
+    let answer = webhook.get("/readyz");
+    let missing = "not ready: no valid certificate yet, not listening for reviews yet\n";
+    assert!(answer.ends_with(missing), "{answer}");
 }
 
 #[test]

@@ -1,19 +1,18 @@
 //! As much of an apiserver as one Secret and two webhook configurations need.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http::request::Parts;
+use http::{Method, StatusCode};
 use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use tower::service_fn;
+
+use crate::fake::{self, refusal};
 
 #[derive(Clone, Default)]
 pub(super) struct Apiserver(Arc<Mutex<World>>);
@@ -72,20 +71,16 @@ impl Apiserver {
 
     pub(super) fn client(&self) -> Client {
         let server = self.clone();
-        let service = service_fn(move |request: Request<Body>| {
+        fake::client(move |head, body| {
             let server = server.clone();
-            async move { Ok::<_, Infallible>(server.serve(request).await) }
-        });
-        Client::new(service, "natsguard")
+            async move { server.serve(head, body).await }
+        })
     }
 
-    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+    async fn serve(&self, head: Parts, body: Value) -> (StatusCode, Value) {
         // Replicas overtake each other.
         let delay = self.lock().random() % 40;
         sleep(Duration::from_millis(delay)).await;
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let whole = head
             .headers
             .get("accept")
@@ -96,11 +91,7 @@ impl Apiserver {
             .answer(&head.method, head.uri.path(), query, whole, body);
         let delay = self.lock().random() % 40;
         sleep(Duration::from_millis(delay)).await;
-        let (status, value) = answer;
-        Response::builder()
-            .status(status)
-            .body(Body::from(serde_json::to_vec(&value).unwrap()))
-            .unwrap()
+        answer
     }
 
     /// The bundle of each webhook.
@@ -129,11 +120,7 @@ impl World {
     }
 
     pub(super) fn random(&mut self) -> u64 {
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.random >> 33
+        fake::random(&mut self.random)
     }
 
     fn answer(
@@ -145,7 +132,7 @@ impl World {
         body: Value,
     ) -> (StatusCode, Value) {
         if self.away {
-            return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "");
         }
         let target = if *method == Method::POST {
             format!("{path}/{}", body["metadata"]["name"].as_str().unwrap())
@@ -159,13 +146,13 @@ impl World {
                 return (StatusCode::OK, found);
             }
             ("POST", None) => self.put(&target, body),
-            ("POST", Some(_)) => return status(StatusCode::CONFLICT, "AlreadyExists"),
+            ("POST", Some(_)) => return refusal(StatusCode::CONFLICT, "AlreadyExists", ""),
             ("PUT", Some(found)) => {
                 if found["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"] {
-                    return status(StatusCode::CONFLICT, "Conflict");
+                    return refusal(StatusCode::CONFLICT, "Conflict", "");
                 }
                 if found["type"] != body["type"] {
-                    return status(StatusCode::UNPROCESSABLE_ENTITY, "Invalid");
+                    return refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "");
                 }
                 self.put(&target, body)
             }
@@ -178,7 +165,7 @@ impl World {
                 self.objects.remove(&target);
                 found
             }
-            (_, None) => return status(StatusCode::NOT_FOUND, "NotFound"),
+            (_, None) => return refusal(StatusCode::NOT_FOUND, "NotFound", ""),
             other => panic!("{other:?}"),
         };
         self.writes.push(format!("{method} {path}"));
@@ -198,12 +185,4 @@ fn merge(mut object: Value, applied: &Value) -> Value {
         }
     }
     object
-}
-
-fn status(code: StatusCode, reason: &str) -> (StatusCode, Value) {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "reason": reason, "message": reason, "code": code.as_u16(),
-    });
-    (code, status)
 }

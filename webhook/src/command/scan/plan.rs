@@ -9,6 +9,7 @@ use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
+use crate::admission::REVIEWED;
 use crate::diff::diff;
 use crate::listing::ObjectName;
 use crate::live::Seen;
@@ -188,6 +189,18 @@ impl fmt::Display for Plan {
             f,
             "{touched} to touch, {later} to repair when next changed, {owned} left to owners; findings without a repair: {}; nothing was written",
             self.left
+        )?;
+        let is_touched = |entry: &&Entry| matches!(entry.fate, Fate::Touched(_));
+        let Some(Entry { object, .. }) = self.entries.iter().find(is_touched) else {
+            return Ok(());
+        };
+        // A value that stands there already would change nothing, and so ask for nothing.
+        writeln!(
+            f,
+            "where natsguard runs, this has one repaired now: kubectl --namespace {} annotate {} {} {REVIEWED}=\"$(date)\" --overwrite",
+            visible(object.namespace.as_deref().unwrap_or_default()),
+            visible(&object.kind.to_lowercase()),
+            visible(&object.name),
         )
     }
 }

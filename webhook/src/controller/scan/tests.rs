@@ -18,7 +18,7 @@ struct Bed {
 const REPORTS: &str = "/apis/openreports.io/v1alpha1/namespaces";
 const POLICY_REPORTS: &str = "/apis/wgpolicyk8s.io/v1alpha2/namespaces";
 
-fn settings(exemptions: Value) -> Arc<Settings> {
+fn settings(exemptions: &Value) -> Arc<Settings> {
     let settings = json!({
         "action": "off",
         "policies": {"network-filesystem": {"action": "deny"}},
@@ -67,7 +67,7 @@ impl Bed {
         let front = "/apis/apps/v1/namespaces/shop/deployments/front";
         world.put(front, workload("nats", true));
         drop(world);
-        let settings = Arc::new(ArcSwap::new(settings(json!([]))));
+        let settings = Arc::new(ArcSwap::new(settings(&json!([]))));
         let mut registry = Registry::with_prefix("natsguard");
         let options = Options {
             every: Duration::from_mins(10),
@@ -189,14 +189,15 @@ async fn each_nats_workload_has_a_report_that_is_written_once() {
 async fn a_report_goes_when_nothing_stands_behind_it() {
     let bed = Bed::new(Reports::Auto, &[Kind::Report]);
     bed.scanner.once().await;
-    let mut world = bed.server.lock();
-    world.objects.remove(&set("legacy", "bad"));
-    world.put(&set("shop", "good"), workload("postgres", false));
-    // Anybody can write a label.
-    let label = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "natsguard"}}});
-    world.put(&format!("{REPORTS}/shop/reports/other"), label);
-    world.forgets = true;
-    drop(world);
+    {
+        let mut world = bed.server.lock();
+        world.objects.remove(&set("legacy", "bad"));
+        world.put(&set("shop", "good"), workload("postgres", false));
+        // Anybody can write a label.
+        let label = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "natsguard"}}});
+        world.put(&format!("{REPORTS}/shop/reports/other"), label);
+        world.forgets = true;
+    }
     let outcome = bed.scanner.once().await;
     assert_eq!(
         (outcome.written, outcome.removed, outcome.failures),
@@ -281,12 +282,13 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
 async fn a_report_of_the_former_kind_stays_until_there_is_another() {
     let bed = Bed::new(Reports::Auto, &[Kind::PolicyReport]);
     bed.scanner.once().await;
-    let mut world = bed.server.lock();
-    world.kinds.insert(Kind::Report);
-    world
-        .broken
-        .push("/api/v1/namespaces/legacy/services".to_owned());
-    drop(world);
+    {
+        let mut world = bed.server.lock();
+        world.kinds.insert(Kind::Report);
+        world
+            .broken
+            .push("/api/v1/namespaces/legacy/services".to_owned());
+    }
     bed.scanner.once().await;
     assert_eq!(bed.reports(REPORTS), ALL[1..]);
     assert_eq!(bed.reports(POLICY_REPORTS), ALL[..1]);
@@ -366,7 +368,7 @@ async fn exemptions_that_are_no_good_are_pointed_out_once() {
         exemption("shop", "2027-06-30"),
         exemption("gone", "2027-12-31"),
     ]);
-    bed.settings.store(settings(exemptions));
+    bed.settings.store(settings(&exemptions));
     let outcome = bed.scanner.once().await;
     assert_eq!((outcome.faults, outcome.failures), (1, 0));
     assert_eq!(
@@ -386,7 +388,7 @@ async fn exemptions_that_are_no_good_are_pointed_out_once() {
     });
     assert_eq!(bed.metric("natsguard_exemptions{"), exemptions);
     assert_eq!(bed.report(ALL[0])["results"][0]["result"], "skip");
-    bed.settings.store(settings(json!([])));
+    bed.settings.store(settings(&json!([])));
     bed.scanner.once().await;
     assert_eq!(bed.metric("natsguard_exemptions{"), [""; 0]);
 }

@@ -17,6 +17,8 @@ use tokio::sync::broadcast;
 use tokio::time::sleep;
 use tower::service_fn;
 
+use crate::fake::{self, refusal};
+
 pub(super) const LEASE: &str =
     "/apis/coordination.k8s.io/v1/namespaces/natsguard/leases/natsguard-controller";
 const SETS: &str = "/apis/apps/v1/statefulsets";
@@ -126,11 +128,7 @@ impl Apiserver {
 
 impl World {
     pub(super) fn random(&mut self) -> u64 {
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.random >> 33
+        fake::random(&mut self.random)
     }
 
     fn put(&mut self, mut lease: Value) -> Response<Answer> {
@@ -244,7 +242,10 @@ impl World {
             first += &event("BOOKMARK", &end);
         } else if number(query, "resourceVersion=").unwrap() < self.oldest {
             if self.tells_late {
-                return Response::new(Answer::from(event("ERROR", &refusal(410, "Expired"))));
+                return Response::new(Answer::from(event(
+                    "ERROR",
+                    &refusal(StatusCode::GONE, "Expired", "").1,
+                )));
             }
             return status(StatusCode::GONE, "Expired");
         }
@@ -280,15 +281,8 @@ fn answer(value: &Value) -> Response<Answer> {
     Response::new(Answer::from(value.to_string()))
 }
 
-fn refusal(code: u16, reason: &str) -> Value {
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "reason": reason, "message": reason, "code": code,
-    })
-}
-
 fn status(code: StatusCode, reason: &str) -> Response<Answer> {
-    let mut answer = answer(&refusal(code.as_u16(), reason));
+    let mut answer = answer(&refusal(code, reason, "").1);
     *answer.status_mut() = code;
     answer
 }

@@ -1,24 +1,22 @@
 //! As much of an apiserver as a review needs: it asks the webhook before it keeps what is patched.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http::StatusCode;
+use http::request::Parts;
 use kube::Client;
-use kube::client::Body;
 use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tower::service_fn;
 
 use crate::admission::{Admission, Step};
 use crate::facts::cluster::Kube;
+use crate::fake::{self, refusal};
 
 #[derive(Clone, Default)]
 pub(super) struct Apiserver(Arc<Mutex<World>>);
@@ -83,17 +81,13 @@ impl Apiserver {
 
     fn client_of(&self, is_controller: bool) -> Client {
         let server = self.clone();
-        let service = service_fn(move |request: Request<Body>| {
+        fake::client(move |head, body| {
             let server = server.clone();
-            async move { Ok::<_, Infallible>(server.serve(request, is_controller).await) }
-        });
-        Client::new(service, "natsguard")
+            async move { server.serve(head, body, is_controller).await }
+        })
     }
 
-    async fn serve(&self, request: Request<Body>, is_controller: bool) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    async fn serve(&self, head: Parts, body: Value, is_controller: bool) -> (StatusCode, Value) {
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
         let (parent, name) = path.rsplit_once('/').unwrap();
         let is_list = PLURALS.iter().any(|(_, plural)| *plural == name);
@@ -116,8 +110,8 @@ impl Apiserver {
         if self.lock().silent.contains(plural) {
             std::future::pending::<()>().await;
         }
-        let (status, value) = if self.lock().hidden.contains(plural) {
-            failure(StatusCode::FORBIDDEN, "Forbidden", name)
+        if self.lock().hidden.contains(plural) {
+            refusal(StatusCode::FORBIDDEN, "Forbidden", name)
         } else {
             match verb {
                 "get" => self.lock().get(path, name),
@@ -130,11 +124,7 @@ impl Apiserver {
                 "delete" => self.lock().delete(path, name, &body),
                 _ => self.patch(path, query, name, body).await,
             }
-        };
-        Response::builder()
-            .status(status)
-            .body(Body::from(serde_json::to_vec(&value).unwrap()))
-            .unwrap()
+        }
     }
 
     async fn patch(&self, path: &str, query: &str, name: &str, body: Value) -> (StatusCode, Value) {
@@ -146,11 +136,11 @@ impl Apiserver {
                 deed(&mut world);
             }
             let Some(old) = world.objects.get(path).cloned() else {
-                return failure(StatusCode::NOT_FOUND, "NotFound", name);
+                return refusal(StatusCode::NOT_FOUND, "NotFound", name);
             };
             let wanted = &body["metadata"]["resourceVersion"];
             if !wanted.is_null() && *wanted != old["metadata"]["resourceVersion"] {
-                return failure(StatusCode::CONFLICT, "Conflict", name);
+                return refusal(StatusCode::CONFLICT, "Conflict", name);
             }
             let mut new = old.clone();
             json_patch::merge(&mut new, &body);
@@ -162,7 +152,7 @@ impl Apiserver {
         let mut world = self.lock();
         let is_same = world.objects.get(path) == Some(&old);
         if !is_same {
-            return failure(StatusCode::CONFLICT, "Conflict", name);
+            return refusal(StatusCode::CONFLICT, "Conflict", name);
         }
         if is_dry {
             return (StatusCode::OK, new);
@@ -220,7 +210,7 @@ impl World {
     fn get(&self, path: &str, name: &str) -> (StatusCode, Value) {
         match self.objects.get(path) {
             Some(object) => (StatusCode::OK, object.clone()),
-            None => failure(StatusCode::NOT_FOUND, "NotFound", name),
+            None => refusal(StatusCode::NOT_FOUND, "NotFound", name),
         }
     }
 
@@ -243,25 +233,17 @@ impl World {
             deed(self);
         }
         let Some(object) = self.objects.get(path).cloned() else {
-            return failure(StatusCode::NOT_FOUND, "NotFound", name);
+            return refusal(StatusCode::NOT_FOUND, "NotFound", name);
         };
         for field in ["uid", "resourceVersion"] {
             let wanted = &body["preconditions"][field];
             assert!(wanted.is_string(), "{body}");
             if *wanted != object["metadata"][field] {
-                return failure(StatusCode::CONFLICT, "Conflict", name);
+                return refusal(StatusCode::CONFLICT, "Conflict", name);
             }
         }
         self.objects.remove(path);
         self.writes.push(format!("DELETE {path}"));
         (StatusCode::OK, object)
     }
-}
-
-fn failure(code: StatusCode, reason: &str, name: &str) -> (StatusCode, Value) {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "reason": reason, "message": reason, "code": code.as_u16(), "details": {"name": name},
-    });
-    (code, status)
 }

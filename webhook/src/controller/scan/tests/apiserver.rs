@@ -1,16 +1,13 @@
 //! As much of an apiserver as a scan needs: objects by path, lists in small pages, discovery, applies, Events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http::{Method, StatusCode};
 use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
-use tower::service_fn;
 
+use crate::fake::{self, refusal};
 use crate::reports::{Kind, schema};
 
 /// Small enough that every list of the tests has several pages.
@@ -43,25 +40,12 @@ impl Apiserver {
 
     pub(super) fn client(&self) -> Client {
         let server = self.clone();
-        let service = service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.serve(request).await) }
-        });
-        Client::new(service, "natsguard")
-    }
-
-    async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let query = head.uri.query().unwrap_or_default();
-        let (status, value) = self
-            .lock()
-            .answer(&head.method, head.uri.path(), query, body);
-        Response::builder()
-            .status(status)
-            .body(Body::from(serde_json::to_vec(&value).unwrap()))
-            .unwrap()
+        fake::client(move |head, body| {
+            let query = head.uri.query().unwrap_or_default();
+            let mut world = server.lock();
+            let answer = world.answer(&head.method, head.uri.path(), query, body);
+            std::future::ready(answer)
+        })
     }
 }
 
@@ -93,7 +77,7 @@ impl World {
     ) -> (StatusCode, Value) {
         self.asked.push(format!("{method} {path}"));
         if self.broken.iter().any(|broken| path.starts_with(broken)) {
-            return status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "");
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "");
         }
         let name = path.rsplit('/').next().unwrap_or_default();
         let Some(kind) = path
@@ -101,12 +85,12 @@ impl World {
             .nth(2)
             .map(|group| Kind::ALL.into_iter().find(|kind| kind.group() == group))
         else {
-            return status(StatusCode::NOT_FOUND, "NotFound", name);
+            return refusal(StatusCode::NOT_FOUND, "NotFound", name);
         };
         if let Some(kind) = kind {
             let version = kind.api_version();
             if !self.kinds.contains(&kind) {
-                return status(StatusCode::NOT_FOUND, "NotFound", "");
+                return refusal(StatusCode::NOT_FOUND, "NotFound", "");
             }
             if path == format!("/apis/{version}") {
                 let resource = json!({"name": kind.plural(), "singularName": "", "namespaced": true, "kind": kind.name(), "verbs": []});
@@ -120,7 +104,7 @@ impl World {
         match method.as_str() {
             "GET" if is_list(path) => self.list(path, query),
             "GET" => found.map_or_else(
-                || status(StatusCode::NOT_FOUND, "NotFound", name),
+                || refusal(StatusCode::NOT_FOUND, "NotFound", name),
                 |found| (StatusCode::OK, found),
             ),
             "PATCH" | "POST" if path.contains("/events") => {
@@ -171,7 +155,7 @@ impl World {
             .split_once("continue=")
             .map_or(0, |(_, token)| token.parse().unwrap());
         if start > 0 && is_ours && std::mem::take(&mut self.forgets) {
-            return status(StatusCode::GONE, "Expired", "");
+            return refusal(StatusCode::GONE, "Expired", "");
         }
         let page = found.get(start..).unwrap_or_default();
         let next = (page.len() > PAGE).then(|| (start + PAGE).to_string());
@@ -187,16 +171,5 @@ impl World {
 fn is_list(path: &str) -> bool {
     let skipped = if path.starts_with("/api/") { 3 } else { 4 };
     let parts: Vec<&str> = path.split('/').skip(skipped).collect();
-    match parts.as_slice() {
-        ["namespaces", _, rest @ ..] => rest.len() == 1,
-        rest => rest.len() == 1,
-    }
-}
-
-fn status(code: StatusCode, reason: &str, name: &str) -> (StatusCode, Value) {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "reason": reason, "message": reason, "code": code.as_u16(), "details": {"name": name},
-    });
-    (code, status)
+    matches!(parts.as_slice(), ["namespaces", _, _] | [_])
 }
