@@ -76,13 +76,21 @@ impl Work {
     }
 }
 
+/// Work that goes on though it was told to end. While it does, its process must neither give the Lease back nor win it again:
+/// it has to end, before the Lease runs out.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "work goes on though it was told to stop; ending without giving the Lease back; please report this"
+)]
+pub struct Stuck;
+
 /// Leads whenever it may, and works while it leads, until told to stop. Then it hands over.
 pub async fn run(
     mut elector: Elector,
     metrics: &Metrics,
     begin: impl Fn(Timestamp) -> JoinSet<()>,
     stop: impl Future<Output = ()>,
-) {
+) -> Result<(), Stuck> {
     let mut stop = pin!(stop);
     loop {
         let term = tokio::select! {
@@ -99,9 +107,7 @@ pub async fn run(
         // Nobody else may begin while something of this still goes on.
         let ended = timeout(STOP, parts.shutdown()).await;
         metrics.leads(false);
-        if ended.is_err() {
-            tracing::error!("work goes on though it was told to stop; please report this");
-        }
+        ended.map_err(|_| Stuck)?;
         if stopped {
             break;
         }
@@ -111,6 +117,7 @@ pub async fn run(
         );
     }
     elector.release().await;
+    Ok(())
 }
 
 /// Begins a part again whenever it ends or panics.

@@ -28,6 +28,9 @@ use crate::settings::Watch;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Process;
 
+/// Work went on after its end.
+const STUCK: u8 = 1;
+
 pub(super) fn run(args: Controller) -> io::Result<u8> {
     // Two workers: while one evaluates, the other keeps the Lease.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -153,7 +156,13 @@ impl Parts {
             tracing::warn!("told again; ending at once");
         };
         tokio::select! {
-            () = works => SUCCESS,
+            worked = works => match worked {
+                Ok(()) => SUCCESS,
+                Err(stuck) => {
+                    tracing::error!("{stuck}");
+                    STUCK
+                }
+            },
             () = told => CUT_SHORT,
         }
     }

@@ -1,10 +1,13 @@
 //! One leads at a time, whatever the network does, and soon another when it is gone.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -78,10 +81,10 @@ impl Bed {
                 });
                 parts
             };
-            run(elector, &metrics, begin, async {
+            let stop = async {
                 let _ = stopped.await;
-            })
-            .await;
+            };
+            run(elector, &metrics, begin, stop).await.unwrap();
         });
         Replica {
             deaf,
@@ -217,4 +220,58 @@ async fn of_five_replicas_in_a_bad_network_never_two_work() {
             .iter()
             .all(|replica| !replica.running.is_finished())
     );
+}
+
+/// Work that does not end when it is told to, on a thread of its own, until the sender is dropped.
+fn endless() -> (impl Fn(Timestamp) -> JoinSet<()>, Sender<()>) {
+    let elsewhere = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    // It can't be dropped where the test runs.
+    let handle = Box::leak(Box::new(elsewhere)).handle();
+    let (sender, receiver) = mpsc::channel();
+    let receiver = Arc::new(Mutex::new(receiver));
+    let begun = Arc::<AtomicBool>::default();
+    let begin = move |_| {
+        assert!(!begun.swap(true, Ordering::SeqCst), "two work");
+        let (receiver, mut parts) = (Arc::clone(&receiver), JoinSet::new());
+        let (started, starts) = mpsc::channel();
+        let work = async move {
+            started.send(()).unwrap();
+            let _ = receiver.lock().unwrap().recv();
+        };
+        parts.spawn_on(work, handle);
+        starts.recv().unwrap();
+        parts
+    };
+    (begin, sender)
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_end_ends_the_process_and_keeps_the_lease() {
+    for is_told in [true, false] {
+        let server = Apiserver::new();
+        let name = "natsguard-controller";
+        let elector = Elector::new(server.client(), "natsguard", name, "a".to_owned());
+        let (begin, end) = endless();
+        let metrics = Metrics::register(&mut Registry::default());
+        let stop = async {
+            sleep(Duration::from_secs(10)).await;
+            if !is_told {
+                server.lock().away = true;
+                std::future::pending::<()>().await;
+            }
+        };
+        let began = Instant::now();
+        let ended = run(elector, &metrics, begin, stop).await;
+        assert_eq!(
+            ended.unwrap_err().to_string(),
+            "work goes on though it was told to stop; ending without giving the Lease back; please report this"
+        );
+        // Before the Lease runs out.
+        assert!(began.elapsed() < Duration::from_secs(20));
+        assert_eq!(server.lock().holder().as_deref(), Some("a"));
+        drop(end);
+    }
 }
