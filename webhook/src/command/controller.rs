@@ -4,7 +4,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use kube::Config;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
@@ -16,6 +18,7 @@ use crate::controller::leader::Elector;
 use crate::controller::metrics::Metrics;
 use crate::controller::repair::{Options as RepairOptions, Repairer};
 use crate::controller::scan::{Options as ScanOptions, Scanner};
+use crate::controller::watch::LASTS;
 use crate::controller::{self, Work};
 use crate::facts::Cluster;
 use crate::facts::cluster::Kube;
@@ -69,10 +72,9 @@ impl Parts {
         // Another crate may have been first, with the same provider.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let watch = Watch::open(args.settings)?;
-        let mut config = config().await?;
+        let config = config().await?;
         let client = connect(config.clone())?;
-        config.read_timeout = None;
-        let watcher = connect(config)?;
+        let watcher = connect(watching(config))?;
         let listener = bind(args.metrics_listen, "--metrics-listen").await?;
 
         let mut registry = Registry::with_prefix("natsguard");
@@ -168,6 +170,13 @@ impl Parts {
     }
 }
 
+/// For watches, of which nothing may come as long as they last. One that was never answered ends, too.
+fn watching(mut config: Config) -> Config {
+    let lasts = Duration::from_secs(u64::from(LASTS));
+    config.read_timeout = Some(lasts + Duration::from_secs(10));
+    config
+}
+
 /// The pod, whose one container runs this once at a time; elsewhere something that no other process has.
 fn identity() -> String {
     std::env::var("POD_NAME")
@@ -178,4 +187,27 @@ fn identity() -> String {
             let random = RandomState::new().build_hasher().finish();
             format!("{}_{random:016x}", host.trim())
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_never_answered_ends_after_a_while() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = format!("http://{}/", silent.local_addr().unwrap());
+        let mut config = Config::new(place.parse().unwrap());
+        config.connect_timeout = None;
+        let client = connect(watching(config)).unwrap();
+        let began = Instant::now();
+        let request = Request::get("/").body(Vec::new()).unwrap();
+        let ended = tokio::time::timeout(Duration::from_hours(1), client.request_text(request));
+        assert!(ended.await.unwrap().is_err());
+        assert_eq!(began.elapsed().as_secs(), 130);
+    }
 }

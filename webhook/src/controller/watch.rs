@@ -26,7 +26,7 @@ use super::metrics::Metrics;
 use super::problem::{Problem, watch_words};
 
 /// How long one watch request lasts. A connection that died without a word is noticed after that.
-const LASTS: u32 = 120;
+pub const LASTS: u32 = 120;
 
 /// Objects of a page, where the apiserver streams no lists. A page of StatefulSets is a few MiB of text.
 const PAGE: u32 = 250;
