@@ -1,22 +1,36 @@
 //! The requests of a review: one StatefulSet and its pods are read, an annotation is patched, a pod is deleted.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use futures::AsyncReadExt as _;
+use http::Request;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, ObjectMeta, OwnerReference, Time,
+};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
 };
 use kube::core::Selector;
-use kube::{Client, Error};
+use kube::core::request::Request as Requests;
+use kube::{Client, Error, Resource as _};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::plan::{Target, content};
 use crate::admission::REVIEWED;
+use crate::facts::cluster::Page;
 
 /// How long to wait for an answer. An apiserver waits up to 30 s for webhooks.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Pods asked for at a time: most sets have no more.
+const PAGE: u32 = 16;
+
+/// A page is no larger than this, else fewer are asked for. One pod is at most 1.5 MiB in etcd.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Whose writes these are.
 pub(super) const MANAGER: &str = "natsguard";
@@ -53,7 +67,7 @@ impl Objects {
         found.as_ref().map(value).transpose()
     }
 
-    /// The pods that a StatefulSet made, in the order of their names.
+    /// The pods that a StatefulSet made, in the order of their names, and of each what tells whether it has to start again.
     pub(super) async fn pods(&self, set: &Value) -> Result<Vec<Pod>, Error> {
         let text = |pointer| {
             set.pointer(pointer)
@@ -67,15 +81,44 @@ impl Objects {
         let Ok(selector) = Selector::try_from(selector) else {
             return Ok(Vec::new());
         };
-        let api: Api<Pod> = Api::namespaced(self.0.clone(), text("/metadata/namespace"));
-        let params = ListParams::default().labels_from(&selector);
-        let found = timely(api.list(&params)).await?;
-        let uid = text("/metadata/uid");
-        let is_own = |pod: &Pod| {
-            let mut owners = pod.metadata.owner_references.iter().flatten();
-            owners.any(|owner| owner.controller == Some(true) && owner.uid == uid)
-        };
-        Ok(found.items.into_iter().filter(is_own).collect())
+        let pods = Requests::new(Pod::url_path(&(), Some(text("/metadata/namespace"))));
+        let mut params = ListParams::default().labels_from(&selector).limit(PAGE);
+        let mut limit = PAGE;
+        let mut own = Vec::new();
+        loop {
+            let request = pods.list(&params).map_err(Error::BuildRequest)?;
+            let Some(page) = timely(self.read(request)).await? else {
+                limit /= 2;
+                if limit == 0 {
+                    return Err(Error::Service("a pod is too large to be read".into()));
+                }
+                params = params.limit(limit);
+                continue;
+            };
+            let page: Page<'_> = serde_json::from_slice(&page).map_err(Error::SerdeError)?;
+            for item in page.items.unwrap_or_default() {
+                let pod: Slim = serde_json::from_str(item.get()).map_err(Error::SerdeError)?;
+                if pod.belongs_to(text("/metadata/uid")) {
+                    own.push(pod.into());
+                }
+            }
+            match page.metadata.next.filter(|next| !next.is_empty()) {
+                Some(next) => params = params.continue_token(&next),
+                None => return Ok(own),
+            }
+        }
+    }
+
+    /// `None` when the answer is too large.
+    async fn read(&self, request: Request<Vec<u8>>) -> Result<Option<Vec<u8>>, Error> {
+        let answer = pin!(self.0.request_stream(request).await?);
+        let mut text = Vec::new();
+        let read = answer
+            .take(MAX_BYTES as u64 + 1)
+            .read_to_end(&mut text)
+            .await;
+        read.map_err(|error| Error::Service(error.into()))?;
+        Ok((text.len() <= MAX_BYTES).then_some(text))
     }
 
     /// Sets the one annotation that is ours on an object as it was read. The patch names nothing else, so that all else
@@ -128,6 +171,58 @@ impl Objects {
             Ok(_) => Ok(true),
             Err(error) if is_raced(&error) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// As much of a pod as is read.
+#[derive(Deserialize)]
+struct Slim {
+    metadata: Metadata,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+impl Slim {
+    fn belongs_to(&self, uid: &str) -> bool {
+        let mut owners = self.metadata.owner_references.iter();
+        owners.any(|owner| owner.controller == Some(true) && owner.uid == uid)
+    }
+}
+
+impl From<Slim> for Pod {
+    fn from(Slim { metadata, status }: Slim) -> Self {
+        Self {
+            metadata: ObjectMeta {
+                name: metadata.name,
+                namespace: metadata.namespace,
+                uid: metadata.uid,
+                resource_version: metadata.resource_version,
+                creation_timestamp: metadata.creation_timestamp,
+                deletion_timestamp: metadata.deletion_timestamp,
+                ..ObjectMeta::default()
+            },
+            spec: None,
+            status: Some(PodStatus {
+                phase: status.phase,
+                start_time: status.start_time,
+                conditions: status.conditions,
+                container_statuses: status.container_statuses,
+                ..PodStatus::default()
+            }),
         }
     }
 }

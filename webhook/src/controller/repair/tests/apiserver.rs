@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) writes: Vec<String>,
     /// Queries and bodies of patches, dry runs among them.
     pub(super) patches: Vec<(String, Value)>,
+    /// Queries about pods.
+    pub(super) lists: Vec<String>,
     pub(super) events: Vec<Value>,
     /// What the controller does, as `verb plural`.
     pub(super) rights: BTreeSet<String>,
@@ -115,7 +117,7 @@ impl Apiserver {
         } else {
             match verb {
                 "get" => self.lock().get(path, name),
-                "list" => self.lock().list(path),
+                "list" => self.lock().list(path, query),
                 "create" => {
                     assert_eq!(plural, "events");
                     self.lock().events.push(body.clone());
@@ -214,7 +216,17 @@ impl World {
         }
     }
 
-    fn list(&self, path: &str) -> (StatusCode, Value) {
+    fn list(&mut self, path: &str, query: &str) -> (StatusCode, Value) {
+        if path.ends_with("/pods") {
+            self.lists.push(query.to_owned());
+        }
+        let number = |name| {
+            let mut pairs = query.split('&');
+            let value = pairs.find_map(|pair| pair.strip_prefix(name));
+            value.map(|value| value.parse::<usize>().unwrap())
+        };
+        let from = number("continue=").unwrap_or(0);
+        let limit = number("limit=").unwrap_or(usize::MAX);
         let below = |key: &str| {
             key.rsplit_once('/')
                 .is_some_and(|(parent, _)| parent == path)
@@ -225,7 +237,11 @@ impl World {
             .filter(|(key, _)| below(key))
             .map(|(_, object)| object)
             .collect();
-        (StatusCode::OK, json!({"metadata": {}, "items": items}))
+        let next = from.saturating_add(limit);
+        let page: Vec<_> = items.iter().skip(from).take(limit).collect();
+        let next = (next < items.len()).then(|| next.to_string());
+        let list = json!({"metadata": {"continue": next}, "items": page});
+        (StatusCode::OK, list)
     }
 
     fn delete(&mut self, path: &str, name: &str, body: &Value) -> (StatusCode, Value) {

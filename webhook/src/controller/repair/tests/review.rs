@@ -289,6 +289,47 @@ async fn servers_that_run_are_named_once_for_each_content() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_large_pods_a_few_are_read_at_a_time() {
+    let bed = Bed::with([map(&wrong()), service(), serving(set())]);
+    for index in 10..40 {
+        let mut large = pod(&format!("nats-{index}"), bed.now(), Some(bed.now()));
+        large["metadata"]["annotations"] = json!({"large": "x".repeat(600 << 10)});
+        bed.put(large);
+    }
+    bed.review().await;
+    assert_eq!(
+        bed.events(),
+        [
+            "Warning ReloadDue StatefulSet/nats: ConfigMap nats-config was repaired while nats-10, nats-11, nats-12, \
+             nats-13, nats-14 and 25 more run; nats-server does not notice: in a minute send SIGHUP (nats-server --signal \
+             reload) or restart the pods; routes are reloaded"
+        ]
+    );
+    let lists = bed.server.lock().lists.clone();
+    let asked = |query: &String| {
+        let pairs = query.split('&');
+        let pairs = pairs.filter(|pair| !pair.is_empty() && !pair.starts_with("labelSelector="));
+        pairs.collect::<Vec<_>>().join("&")
+    };
+    let asked: Vec<String> = lists.iter().map(asked).collect();
+    assert_eq!(
+        asked,
+        [
+            "limit=16",
+            "limit=8",
+            "limit=4",
+            "limit=4&continue=4",
+            "limit=4&continue=8",
+            "limit=4&continue=12",
+            "limit=4&continue=16",
+            "limit=4&continue=20",
+            "limit=4&continue=24",
+            "limit=4&continue=28",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reloader_does_the_rest() {
     let bed = Bed::with([map(&wrong()), service(), serving(with_reloader(set()))]);
     bed.serve();
