@@ -23,7 +23,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Client;
+use kube::{Client, Error};
 use natsguard_policies::settings::Settings;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -54,6 +54,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// More is not remembered.
 const MOST_RESTARTED: usize = 4096;
+
+/// After failures in a row, a wait that is so long says that there is no end to them: the fourth one is.
+const LASTING: Duration = Duration::from_mins(4);
 
 /// A pod that changed while it was to be restarted is looked at again so soon.
 const SOON: Duration = Duration::from_secs(2);
@@ -127,7 +130,7 @@ pub struct Repairer {
     options: Options,
     pace: Pace,
     fights: Fights,
-    /// After touches that admission did not repair.
+    /// After touches that admission did not repair, or that the apiserver did not take.
     refused: Waits<Target>,
     /// After facts that could not be read.
     unseen: Waits<(String, String)>,
@@ -243,7 +246,11 @@ impl Repairer {
         let mut repaired = Vec::new();
         let mut is_raced = false;
         for touch in &plan.touches {
-            match self.touch(&set, touch, began).await {
+            let touched = match self.touch(&set, touch, began).await {
+                Ok(touched) => Ok(touched),
+                Err(error) => self.fail(&set, touch, &error).await,
+            };
+            match touched {
                 Ok(Touched::Repaired(after)) => repaired.push((touch, after)),
                 Ok(Touched::Later(after)) => again.after(after),
                 Ok(Touched::Raced) => is_raced = true,
@@ -276,12 +283,7 @@ impl Repairer {
     }
 
     /// Has admission repair an object.
-    async fn touch(
-        &self,
-        set: &Value,
-        touch: &Touch,
-        began: Instant,
-    ) -> Result<Touched, RepairError> {
+    async fn touch(&self, set: &Value, touch: &Touch, began: Instant) -> Result<Touched, Error> {
         match self.fights.ask(&touch.target, Instant::now()) {
             Permit::Go => {}
             Permit::Left(left) => return Ok(Touched::Later(left)),
@@ -312,7 +314,7 @@ impl Repairer {
         }
     }
 
-    async fn write(&self, touch: &Touch, mark: &str, is_dry: bool) -> Result<Written, RepairError> {
+    async fn write(&self, touch: &Touch, mark: &str, is_dry: bool) -> Result<Written, Error> {
         let Touch { target, before, .. } = touch;
         let written = self.objects.touch(target, before, mark, is_dry).await;
         match &written {
@@ -320,10 +322,28 @@ impl Repairer {
             Ok(_) => {}
             Err(_) => self.counts.touch(target.kind, Outcome::Failed),
         }
-        written.map_err(|error| RepairError::Touch {
-            object: format!("{target} in {}", target.namespace),
-            error: objects::words(&error),
-        })
+        written
+    }
+
+    /// It could not be touched: another webhook denies it, say. What lasts is told its owner, and tried ever less often.
+    async fn fail(
+        &self,
+        set: &Value,
+        touch: &Touch,
+        error: &Error,
+    ) -> Result<Touched, RepairError> {
+        let Touch { target, before, .. } = touch;
+        let wait = self.refused.next(target);
+        if !objects::is_refused(error) && wait < LASTING {
+            return Err(RepairError::Touch {
+                object: format!("{target} in {}", target.namespace),
+                error: objects::refusal(error),
+            });
+        }
+        let note = words::failed(touch, &objects::refusal(error));
+        let occasion = digest(before);
+        self.notes.say(note, set, Some(before), &occasion).await;
+        Ok(Touched::Later(wait))
     }
 
     fn note_repair(&self, set: &Value, touch: &Touch, began: Instant) {
@@ -449,7 +469,7 @@ impl Repairer {
         let deleted = self.objects.delete(namespace, pod).await;
         let is_deleted = deleted.map_err(|error| RepairError::Restart {
             pod: format!("{namespace}/{pod_name}"),
-            error: objects::words(&error),
+            error: objects::refusal(&error),
         })?;
         if !is_deleted {
             // It became ready, say.

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::runtime::events::{Event, Recorder, Reporter};
 use serde_json::Value;
 
-use super::objects::{MANAGER, timely, words};
+use super::objects::{MANAGER, refusal, timely};
 use super::words::Note;
 
 /// More is not remembered: then it is said again.
@@ -67,7 +67,7 @@ impl Notes {
             secondary: other,
         };
         if let Err(error) = timely(self.recorder.publish(&event, &about)).await {
-            let error = words(&error);
+            let error = refusal(&error);
             tracing::debug!(reason = note.reason, error, "an Event was not taken");
             self.said().remove(&key);
         }

@@ -236,6 +236,20 @@ pub(super) fn words(error: &Error) -> String {
     }
 }
 
+/// What became of a write. Other webhooks say what they like, and may quote the object, so only the code is repeated.
+pub(super) fn refusal(error: &Error) -> String {
+    match error {
+        Error::Api(status) => format!("the apiserver refuses it ({})", status.code),
+        error => words(error),
+    }
+}
+
+/// Whether the same write is refused again, as far as one can tell.
+pub(super) fn is_refused(error: &Error) -> bool {
+    let passes = [401, 408, 429];
+    matches!(error, Error::Api(status) if (400..500).contains(&status.code) && !passes.contains(&status.code))
+}
+
 /// A request that gets no answer must not hold up a review for ever.
 pub(super) async fn timely<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match timeout(PATIENCE, request).await {

@@ -64,6 +64,19 @@ pub(super) fn not_admitted(touch: &Touch) -> Note {
     )
 }
 
+/// A touch that the apiserver did not take.
+pub(super) fn failed(touch: &Touch, why: &str) -> Note {
+    note(
+        EventType::Warning,
+        "RepairFailed",
+        &format!(
+            "{} is wrong ({}) and could not be repaired: {why}; another webhook, a policy or its size may be why, which `kubectl annotate --dry-run=server` says",
+            touch.target,
+            touch.policies.join(", ")
+        ),
+    )
+}
+
 /// Somebody writes it wrong again and again.
 pub(super) fn fight(target: &Target) -> Note {
     note(

@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) hidden: BTreeSet<&'static str>,
     /// Kinds that are never answered, by their plural.
     pub(super) silent: BTreeSet<&'static str>,
+    /// How patches are refused.
+    pub(super) refused: Option<StatusCode>,
     /// The webhook is not called.
     pub(super) away: bool,
     /// What somebody else does before the next write is looked at.
@@ -134,6 +136,9 @@ impl Apiserver {
         let (old, mut new) = {
             let mut world = self.lock();
             world.patches.push((query.to_owned(), body.clone()));
+            if let Some(code) = world.refused {
+                return refusal(code, "a webhook says MARKED", name);
+            }
             if !is_dry && let Some(deed) = world.meanwhile.take() {
                 deed(&mut world);
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -125,6 +126,56 @@ async fn what_admission_does_not_repair_is_written_once() {
     bed.server.lock().away = false;
     assert_eq!(bed.review().await, LOOK);
     assert_eq!(bed.conf(), conf(&routes(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_refused_is_told_once_and_without_the_words_of_others() {
+    let told = |code| {
+        format!(
+            "Warning RepairFailed StatefulSet/nats: ConfigMap nats-config is wrong (service-route) and could not be \
+             repaired: the apiserver refuses it ({code}); another webhook, a policy or its size may be why, which `kubectl \
+             annotate --dry-run=server` says"
+        )
+    };
+    let bed = Bed::of(&wrong());
+    bed.server.lock().refused = Some(StatusCode::FORBIDDEN);
+    for seconds in [30, 60, 120] {
+        assert_eq!(
+            bed.review().await,
+            Next::Again(Duration::from_secs(seconds))
+        );
+    }
+    assert_eq!(bed.events(), [told(403)]);
+    assert_eq!(
+        bed.metrics(),
+        [r#"natsguard_controller_touches_total{kind="ConfigMap",result="failed"} 3"#]
+    );
+    bed.server.lock().refused = None;
+    assert_eq!(bed.review().await, LOOK);
+    assert_eq!(bed.conf(), conf(&routes(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_is_tried_soon_and_told_when_it_goes_on() {
+    let bed = Bed::of(&wrong());
+    bed.server.lock().refused = Some(StatusCode::INTERNAL_SERVER_ERROR);
+    for _ in 0..3 {
+        let error = bed.try_review().await.unwrap_err().to_string();
+        let expected =
+            "can't touch ConfigMap nats-config in messaging: the apiserver refuses it (500)";
+        assert_eq!(error, expected);
+    }
+    assert_eq!(bed.events(), [""; 0]);
+    for minutes in [4, 8, 10, 10] {
+        assert_eq!(
+            bed.review().await,
+            Next::Again(Duration::from_mins(minutes))
+        );
+    }
+    assert_eq!(bed.events().len(), 1);
+    assert!(bed.events()[0].contains(": the apiserver refuses it (500); "));
+    bed.server.lock().refused = None;
+    assert_eq!(bed.review().await, LOOK);
 }
 
 #[tokio::test(start_paused = true)]
