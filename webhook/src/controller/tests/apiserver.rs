@@ -98,6 +98,10 @@ impl Apiserver {
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let mut world = self.lock();
+        if head.uri.path() == SETS {
+            let query = head.uri.query().unwrap_or_default();
+            world.asked.push(query.to_owned());
+        }
         if world.away {
             return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
         }
@@ -218,8 +222,7 @@ impl World {
         let _ = self.events.send(CUT.to_owned());
     }
 
-    fn sets(&mut self, query: &str) -> Response<Answer> {
-        self.asked.push(query.to_owned());
+    fn sets(&self, query: &str) -> Response<Answer> {
         let has = |pair: &str| query.split('&').any(|have| have == pair);
         if !has("watch=true") {
             return self.page(query);
