@@ -63,7 +63,7 @@ impl Counts {
         );
         registry.register(
             "controller_fights",
-            "Objects that were repaired too often within a minute",
+            "Objects that were repaired too often within a minute or an hour",
             counts.fights.clone(),
         );
         registry.register(

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::plan::Target;
 
-/// So many repairs of one object within [`WINDOW`] are made.
-const REPAIRS: usize = 3;
-/// After a fight one try shows whether it goes on.
-const TRIES: usize = 1;
-const WINDOW: Duration = Duration::from_mins(1);
+/// So many repairs of one object within so long are made.
+const LIMITS: [(usize, Duration); 2] = [(3, MINUTE), (10, HOUR)];
+const MINUTE: Duration = Duration::from_mins(1);
+/// Longer ago nothing matters any more.
+const HOUR: Duration = Duration::from_hours(1);
 /// How long an object is left alone.
 const PAUSE: Duration = Duration::from_mins(10);
 /// More objects are not remembered; the one whose last repair is the longest ago is forgotten first.
@@ -31,12 +31,14 @@ pub(super) enum Permit {
 
 #[derive(Debug, Default)]
 struct Record {
+    /// Those since the last fight.
     repairs: Vec<Instant>,
     until: Option<Instant>,
-    is_tried: bool,
+    /// After a fight one try shows whether it goes on within so long.
+    tried: Option<Duration>,
 }
 
-/// The repairs of the last minute, and the objects that are left alone.
+/// The repairs of the last hour, and the objects that are left alone.
 #[derive(Debug, Default)]
 pub(super) struct Fights(Mutex<BTreeMap<Target, Record>>);
 
@@ -47,23 +49,22 @@ impl Fights {
         let Some(record) = records.get_mut(target) else {
             return Permit::Go;
         };
+        if record.is_over(now) {
+            records.remove(target);
+            return Permit::Go;
+        }
         if let Some(until) = record.until {
             if now < until {
                 return Permit::Left(until - now);
             }
-            record.until = None;
-            record.is_tried = true;
             record.repairs.clear();
-        } else if record.is_over(now) {
-            records.remove(target);
             return Permit::Go;
         }
-        let recent = record.repairs.iter().filter(|at| now - **at < WINDOW);
-        let most = if record.is_tried { TRIES } else { REPAIRS };
-        if recent.count() < most {
+        let Some(window) = record.exceeded(now) else {
             return Permit::Go;
-        }
+        };
         record.until = Some(now + PAUSE);
+        record.tried = Some(window);
         Permit::Fight(PAUSE)
     }
 
@@ -72,25 +73,25 @@ impl Fights {
         let mut records = self.lock();
         records.retain(|known, record| known == target || !record.is_over(now));
         if records.len() >= MOST && !records.contains_key(target) {
-            let last = |record: &Record| record.repairs.last().copied();
-            let oldest = records.iter().min_by_key(|(_, record)| last(record));
-            if let Some(oldest) = oldest.map(|(target, _)| target.clone()) {
-                records.remove(&oldest);
+            // One that is left alone, or was, is known to be fought for.
+            let worth = |record: &Record| (record.tried.is_some(), record.last());
+            let least = records.iter().min_by_key(|(_, record)| worth(record));
+            if let Some(least) = least.map(|(target, _)| target.clone()) {
+                records.remove(&least);
             }
         }
         let record = records.entry(target.clone()).or_default();
-        record.repairs.retain(|at| now - *at < WINDOW);
+        record.until = None;
+        record.repairs.retain(|at| now - *at < HOUR);
         record.repairs.push(now);
     }
 
     /// Whether an object was repaired within the last minute.
     pub(super) fn is_recent(&self, target: &Target, now: Instant) -> bool {
         let records = self.lock();
-        let mut repairs = records
+        records
             .get(target)
-            .into_iter()
-            .flat_map(|record| &record.repairs);
-        repairs.any(|at| now - *at < WINDOW)
+            .is_some_and(|record| record.within(MINUTE, now) > 0)
     }
 
     /// How many objects are left alone.
@@ -106,10 +107,32 @@ impl Fights {
 }
 
 impl Record {
-    /// Whether nothing of it matters any more. One without repairs has still to be tried after a fight.
+    /// How many repairs were made within so long.
+    fn within(&self, window: Duration, now: Instant) -> usize {
+        let recent = self.repairs.iter().filter(|at| now - **at < window);
+        recent.count()
+    }
+
+    /// Within how long too many repairs were made.
+    fn exceeded(&mut self, now: Instant) -> Option<Duration> {
+        if let Some(window) = self.tried.filter(|window| self.within(*window, now) > 0) {
+            return Some(window);
+        }
+        // It ended.
+        self.tried = None;
+        let mut limits = LIMITS.into_iter();
+        let exceeded = limits.find(|(most, window)| self.within(*window, now) >= *most);
+        exceeded.map(|(_, window)| window)
+    }
+
+    /// When something was last done about it.
+    fn last(&self) -> Option<Instant> {
+        self.until.or(self.repairs.last().copied())
+    }
+
+    /// Whether nothing of it matters any more.
     fn is_over(&self, now: Instant) -> bool {
-        let last = self.repairs.last();
-        self.until.is_none() && last.is_some_and(|at| now - *at >= WINDOW)
+        self.last().is_none_or(|last| now >= last + HOUR)
     }
 }
 
@@ -168,7 +191,7 @@ mod tests {
     fn repairs_that_are_far_apart_are_no_fight() {
         let (fights, now) = (Fights::default(), Instant::now());
         for round in 0..20 {
-            let at = now + Duration::from_secs(21 * round);
+            let at = now + Duration::from_secs(361 * round);
             assert_eq!(fights.ask(&target("a"), at), Permit::Go, "{round}");
             fights.repaired(&target("a"), at);
             assert_eq!(fights.ask(&target("b"), at), Permit::Go);
@@ -176,11 +199,37 @@ mod tests {
     }
 
     #[test]
+    fn who_writes_each_minute_is_noticed_within_the_hour() {
+        let (fights, now) = (Fights::default(), Instant::now());
+        let map = target("nats");
+        let mut fought = Vec::new();
+        for second in (0..3600).step_by(59) {
+            let at = now + Duration::from_secs(second);
+            match fights.ask(&map, at) {
+                Permit::Go => fights.repaired(&map, at),
+                Permit::Fight(_) => fought.push(second),
+                Permit::Left(_) => {}
+            }
+        }
+        // Ten repairs, and then one after each pause.
+        assert_eq!(fought, [590, 1298, 2006, 2714, 3422]);
+    }
+
+    #[test]
     fn it_remembers_so_many_objects_and_no_more() {
         let (fights, now) = (Fights::default(), Instant::now());
+        for second in 0..3 {
+            fights.repaired(&target("nats"), now + Duration::from_secs(second));
+        }
+        let later = now + Duration::from_secs(3);
+        assert_eq!(fights.ask(&target("nats"), later), Permit::Fight(PAUSE));
         for index in 0..2000 {
-            fights.repaired(&target(&index.to_string()), now);
+            fights.repaired(&target(&index.to_string()), later);
         }
         assert_eq!(fights.lock().len(), MOST);
+        assert_eq!(fights.ask(&target("nats"), later), Permit::Left(PAUSE));
+        // What nobody asks about any more is forgotten.
+        fights.repaired(&target("other"), later + PAUSE + HOUR);
+        assert_eq!(fights.lock().len(), 1);
     }
 }

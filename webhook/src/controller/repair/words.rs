@@ -83,7 +83,7 @@ pub(super) fn fight(target: &Target) -> Note {
         EventType::Warning,
         "RepairFight",
         &format!(
-            "{target} was repaired 3 times within a minute and is wrong again: somebody writes it in a loop; natsguard leaves it for 10 minutes; mend what writes it"
+            "{target} was repaired 3 times within a minute, or 10 within an hour, and is wrong again: somebody writes it in a loop; natsguard leaves it for 10 minutes; mend what writes it"
         ),
     )
 }

@@ -205,8 +205,8 @@ async fn who_writes_in_a_loop_is_left_alone() {
     bed.server.lock().rewritten = Some(json!({"data": {"nats.conf": wrong()}}));
     bed.run(Duration::from_secs(500)).await;
     assert_eq!(bed.writes(), [MAP; 3]);
-    let words = "ConfigMap nats-config was repaired 3 times within a minute and is wrong again: somebody writes it in a \
-                 loop; natsguard leaves it for 10 minutes; mend what writes it";
+    let words = "ConfigMap nats-config was repaired 3 times within a minute, or 10 within an hour, and is wrong again: \
+                 somebody writes it in a loop; natsguard leaves it for 10 minutes; mend what writes it";
     let expected = [
         format!("Warning RepairFight ConfigMap/nats-config: {words}"),
         format!("Warning RepairFight StatefulSet/nats: {words}"),
