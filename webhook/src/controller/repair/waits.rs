@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_mins(10);
-/// More are not remembered: then they begin anew.
+/// More are not remembered: the one that waited least begins anew.
 const MOST: usize = 4096;
 
 /// The last wait of each thing.
@@ -24,7 +24,10 @@ impl<K: Ord + Clone> Waits<K> {
     pub(super) fn next(&self, key: &K) -> Duration {
         let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waits.len() >= MOST && !waits.contains_key(key) {
-            waits.clear();
+            let least = waits.iter().min_by_key(|(_, wait)| **wait);
+            if let Some(least) = least.map(|(key, _)| key.clone()) {
+                waits.remove(&least);
+            }
         }
         let wait = waits
             .get(key)
@@ -52,9 +55,17 @@ mod tests {
         assert_eq!(waits.next(&2), FIRST);
         waits.end(&1);
         assert_eq!(waits.next(&1), FIRST);
-        for key in 0..10_000 {
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_those_that_waited_long_of_them() {
+        let waits = Waits::default();
+        waits.next(&0);
+        waits.next(&0);
+        for key in 1..10_000 {
             waits.next(&key);
         }
-        assert!(waits.0.lock().unwrap().len() <= MOST);
+        assert_eq!(waits.0.lock().unwrap().len(), MOST);
+        assert_eq!(waits.next(&0), FIRST * 4);
     }
 }
