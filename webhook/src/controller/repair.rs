@@ -129,7 +129,7 @@ pub struct Repairer {
     settings: Arc<ArcSwap<Settings>>,
     options: Options,
     pace: Pace,
-    fights: Fights,
+    fights: Arc<Fights>,
     /// After touches that admission did not repair, or that the apiserver did not take.
     refused: Waits<Target>,
     /// After facts that could not be read.
@@ -175,19 +175,20 @@ impl Repairer {
         options: Options,
         registry: &mut Registry,
     ) -> Self {
+        let fights = Arc::<Fights>::default();
         Self {
             objects: Objects::new(client.clone()),
             cluster,
             settings,
             pace: Pace::new(options.writes_per_second),
             options,
-            fights: Fights::default(),
             refused: Waits::default(),
             unseen: Waits::default(),
             starting: Waits::default(),
             restarted: Mutex::default(),
             notes: Notes::new(client, env::var("POD_NAME").ok()),
-            counts: Counts::new(registry),
+            counts: Counts::new(registry, &fights),
+            fights,
             clock: Box::new(Timestamp::now),
         }
     }
@@ -257,7 +258,6 @@ impl Repairer {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        self.count_left();
         if !repaired.is_empty() {
             again.after(LOOK_AGAIN);
         }
@@ -518,12 +518,6 @@ impl Repairer {
             ),
             error: objects::words(&error),
         })
-    }
-
-    fn count_left(&self) {
-        let left = self.fights.left_alone(Instant::now());
-        let left = i64::try_from(left).unwrap_or(i64::MAX);
-        self.counts.left_alone.set(left);
     }
 }
 

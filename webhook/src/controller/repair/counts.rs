@@ -1,14 +1,19 @@
 //! The metrics of repairs.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
 
+use super::fights::Fights;
 use super::plan::Kind;
 
 /// From one request to an apiserver that is busy to what nobody should wait for.
@@ -38,17 +43,33 @@ pub(super) struct Counts {
     touches: Family<TouchLabels, Counter>,
     pub(super) restarts: Counter,
     pub(super) fights: Counter,
-    pub(super) left_alone: Gauge,
     seconds: Histogram,
 }
 
+/// Counted whenever somebody asks: of what is gone, and of what another leads by now, no review comes that would say so.
+#[derive(Debug)]
+struct LeftAlone(Arc<Fights>);
+
+impl Collector for LeftAlone {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let left = self.0.left_alone(Instant::now());
+        let left = ConstGauge::new(i64::try_from(left).unwrap_or(i64::MAX));
+        let metric = encoder.encode_descriptor(
+            "controller_left_alone",
+            "Objects that are left alone after a fight",
+            None,
+            left.metric_type(),
+        )?;
+        left.encode(metric)
+    }
+}
+
 impl Counts {
-    pub(super) fn new(registry: &mut Registry) -> Self {
+    pub(super) fn new(registry: &mut Registry, fights: &Arc<Fights>) -> Self {
         let counts = Self {
             touches: Family::default(),
             restarts: Counter::default(),
             fights: Counter::default(),
-            left_alone: Gauge::default(),
             seconds: Histogram::new(SECONDS),
         };
         registry.register(
@@ -66,11 +87,7 @@ impl Counts {
             "Objects that were repaired too often within a minute or an hour",
             counts.fights.clone(),
         );
-        registry.register(
-            "controller_left_alone",
-            "Objects that are left alone after a fight",
-            counts.left_alone.clone(),
-        );
+        registry.register_collector(Box::new(LeftAlone(Arc::clone(fights))));
         registry.register_with_unit(
             "controller_repair",
             "Time from the start of a review to a repaired object",
