@@ -23,8 +23,8 @@ use super::plan::{Target, content};
 use crate::admission::REVIEWED;
 use crate::facts::cluster::Page;
 
-/// How long to wait for an answer. An apiserver waits up to 30 s for webhooks.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// How long an answer may take, from the first word to the last: the client itself waits so long for each.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pods asked for at a time: most sets have no more.
 const PAGE: u32 = 16;
@@ -142,7 +142,8 @@ impl Objects {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        match api.patch(&target.name, &params, &Patch::Merge(patch)).await {
+        let patch = Patch::Merge(patch);
+        match timely(api.patch(&target.name, &params, &patch)).await {
             Ok(object) => {
                 let after = value(&object)?;
                 Ok(if content(&after) == content(read) {

@@ -29,7 +29,7 @@ pub(super) struct World {
     pub(super) objects: BTreeMap<String, Value>,
     /// Kinds that may not be read, by their plural.
     pub(super) hidden: BTreeSet<&'static str>,
-    /// Kinds that are never answered, by their plural.
+    /// Kinds that are never answered, by their plural, or by a verb and it.
     pub(super) silent: BTreeSet<&'static str>,
     /// How patches are refused.
     pub(super) refused: Option<StatusCode>,
@@ -111,7 +111,10 @@ impl Apiserver {
         if is_controller {
             self.lock().rights.insert(format!("{verb} {plural}"));
         }
-        if self.lock().silent.contains(plural) {
+        let right = format!("{verb} {plural}");
+        let is_silent =
+            |world: &World| world.silent.contains(plural) || world.silent.contains(right.as_str());
+        if is_silent(&self.lock()) {
             std::future::pending::<()>().await;
         }
         if self.lock().hidden.contains(plural) {

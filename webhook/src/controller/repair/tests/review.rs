@@ -464,7 +464,12 @@ async fn what_an_apiserver_refuses_or_leaves_unanswered_is_an_error() {
     assert_eq!(error().await, refused);
     bed.server.lock().hidden.clear();
     bed.server.lock().silent.insert("statefulsets");
-    let late = "can't read StatefulSet messaging/nats: ServiceError: no answer within 40 s";
+    let late = "can't read StatefulSet messaging/nats: ServiceError: no answer within 10 s";
+    assert_eq!(error().await, late);
+    bed.server.lock().silent.clear();
+    bed.server.lock().silent.insert("patch configmaps");
+    let late =
+        "can't touch ConfigMap nats-config in messaging: ServiceError: no answer within 10 s";
     assert_eq!(error().await, late);
     bed.server.lock().silent.clear();
     assert_eq!(bed.review().await, LOOK);
