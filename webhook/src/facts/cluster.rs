@@ -43,6 +43,12 @@ impl Kube {
         if let Some(known) = self.cache.get(query, Instant::now()) {
             return known;
         }
+        // The apiserver lets an object mount what can't exist: that is not there, and no answer that is missing.
+        if let Select::Named(named) = &query.select
+            && name(named).is_none()
+        {
+            return Known::Absent;
+        }
         let Some(path) = path(query) else {
             return Known::Unknown;
         };

@@ -149,7 +149,7 @@ async fn volumes_are_kept_for_one_namespace_only() {
 }
 
 #[tokio::test]
-async fn a_name_leads_nowhere_else() {
+async fn a_name_that_cannot_exist_is_not_there_and_leads_nowhere_else() {
     let server = Server::default();
     let kube = server.kube();
     for name in [
@@ -167,8 +167,9 @@ async fn a_name_leads_nowhere_else() {
         let known = kube
             .ask(&Query::named(&CONFIG_MAPS, "messaging", name))
             .await;
+        assert_eq!(known, Known::Absent, "{name}");
+        let known = kube.ask(&Query::all(&SERVICES, name)).await;
         assert_eq!(known, Known::Unknown, "{name}");
-        kube.ask(&Query::all(&SERVICES, name)).await;
     }
     assert!(server.asked().is_empty());
 }
