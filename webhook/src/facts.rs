@@ -63,6 +63,8 @@ pub enum Known {
     Absent,
     /// It could not be asked, or did not answer in time.
     Unknown,
+    /// It is more than is read, so it stays unknown whoever asks again.
+    TooMuch,
 }
 
 /// A boxed future, so that [`Cluster`] can be an object.
@@ -136,7 +138,7 @@ impl Facts {
     pub fn missing(&self) -> impl Iterator<Item = &Query> {
         self.answers
             .iter()
-            .filter(|(_, known)| **known == Known::Unknown)
+            .filter(|(_, known)| matches!(known, Known::Unknown | Known::TooMuch))
             .map(|(query, _)| query)
     }
 
@@ -147,7 +149,7 @@ impl Facts {
             .filter(move |(query, _)| query.resource == resource)
             .filter_map(|(_, known)| match known {
                 Known::Objects(objects) => Some(objects.iter()),
-                Known::Absent | Known::Unknown => None,
+                Known::Absent | Known::Unknown | Known::TooMuch => None,
             })
             .flatten()
     }
@@ -272,7 +274,7 @@ fn weight(known: &Known) -> usize {
     }
     match known {
         Known::Objects(objects) => objects.iter().map(of).sum(),
-        Known::Absent | Known::Unknown => 0,
+        Known::Absent | Known::Unknown | Known::TooMuch => 0,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Bytes;
 use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
@@ -23,6 +24,9 @@ const PAGE: usize = 250;
 
 /// A list of more pages stays unknown: half a list proves nothing.
 const MAX_PAGES: usize = 8;
+
+/// What was found and its size as text, or why nothing can be said.
+type Answer = Result<(Known, usize), Known>;
 
 /// The cluster behind a client.
 pub struct Kube {
@@ -56,30 +60,30 @@ impl Kube {
             Select::Named(name) => self.object(query.resource, &path, name).await,
             Select::All => self.list(query, &path).await,
         }
-        .unwrap_or((Known::Unknown, 0));
+        .unwrap_or_else(|known| (known, 0));
         self.cache.put(query, &known, bytes, Instant::now());
         known
     }
 
-    async fn object(&self, resource: &Resource, path: &str, name: &str) -> Option<(Known, usize)> {
+    async fn object(&self, resource: &Resource, path: &str, name: &str) -> Answer {
         let (status, body) = self.read(path, MAX_BYTES).await?;
-        let value: Value = serde_json::from_slice(&body).ok()?;
+        let value: Value = serde_json::from_slice(&body).map_err(unknown)?;
         match status {
             StatusCode::OK => {
-                let object = tidy(value, resource)?;
-                Some((Known::Objects(Arc::new(vec![object])), body.len()))
+                let object = tidy(value, resource).ok_or(Known::Unknown)?;
+                Ok((Known::Objects(Arc::new(vec![object])), body.len()))
             }
             // A 404 of another kind is about the path: an API that this cluster does not have.
             StatusCode::NOT_FOUND
                 if value["reason"] == "NotFound" && value["details"]["name"] == name =>
             {
-                Some((Known::Absent, 0))
+                Ok((Known::Absent, 0))
             }
-            _ => None,
+            _ => Err(Known::Unknown),
         }
     }
 
-    async fn list(&self, query: &Query, path: &str) -> Option<(Known, usize)> {
+    async fn list(&self, query: &Query, path: &str) -> Answer {
         let mut objects = Vec::new();
         let mut total = 0;
         let mut next = String::new();
@@ -91,40 +95,44 @@ impl Kube {
             };
             let (status, body) = self.read(&page, MAX_BYTES.saturating_sub(total)).await?;
             if status != StatusCode::OK {
-                return None;
+                return Err(Known::Unknown);
             }
             total += body.len();
-            let page: Page<'_> = serde_json::from_slice(&body).ok()?;
+            let page: Page<'_> = serde_json::from_slice(&body).map_err(unknown)?;
             for item in page.items.unwrap_or_default() {
                 // One at a time: parsed, a list takes many times the memory of its text.
-                let value = serde_json::from_str(item.get()).ok()?;
+                let value = serde_json::from_str(item.get()).map_err(unknown)?;
                 if is_wanted(&value, query) {
-                    objects.push(tidy(value, query.resource)?);
+                    objects.push(tidy(value, query.resource).ok_or(Known::Unknown)?);
                 }
             }
             next = page.metadata.next.unwrap_or_default();
             if next.is_empty() {
-                return Some((Known::Objects(Arc::new(objects)), total));
+                return Ok((Known::Objects(Arc::new(objects)), total));
             }
             if !next
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
             {
-                return None;
+                return Err(Known::Unknown);
             }
         }
-        None
+        Err(Known::TooMuch)
     }
 
-    async fn read(&self, path: &str, most: usize) -> Option<(StatusCode, Vec<u8>)> {
-        let request = Request::get(path).body(Body::empty()).ok()?;
-        let response = self.client.send(request).await.ok()?;
+    async fn read(&self, path: &str, most: usize) -> Result<(StatusCode, Bytes), Known> {
+        let request = Request::get(path).body(Body::empty()).map_err(unknown)?;
+        let response = self.client.send(request).await.map_err(unknown)?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), most)
-            .collect()
-            .await
-            .ok()?;
-        Some((status, body.to_bytes().to_vec()))
+        let body = Limited::new(response.into_body(), most).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Known::TooMuch
+            } else {
+                Known::Unknown
+            }
+        })?;
+        Ok((status, body.to_bytes()))
     }
 }
 
@@ -132,6 +140,10 @@ impl Cluster for Kube {
     fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a> {
         Box::pin(self.answer(query))
     }
+}
+
+fn unknown<E>(_: E) -> Known {
+    Known::Unknown
 }
 
 /// A page of a list, its objects unread.
