@@ -21,7 +21,7 @@ use natsguard_policies::workload::discover;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::facts::Cluster;
@@ -38,9 +38,6 @@ const FIRST: Duration = Duration::from_secs(3);
 
 /// How long the facts about one workload may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Workloads looked at together. Each may hold some MiB of its namespace.
-const AT_ONCE: usize = 4;
 
 /// Which reports are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,7 +76,7 @@ pub struct Outcome {
     pub written: usize,
     /// Reports removed.
     pub removed: usize,
-    /// What went wrong: lists, namespaces, reports.
+    /// What went wrong: lists, workloads, reports.
     pub failures: usize,
 }
 
@@ -149,7 +146,7 @@ impl Scanner {
         let settings = self.settings.load_full();
         let mut look = self.look(&settings).await;
         let mut outcome = Outcome {
-            failures: look.unread.kinds.len() + look.unread.namespaces.len(),
+            failures: look.unread.kinds.len() + look.unread.workloads.len(),
             ..Outcome::default()
         };
         let served = self.served(&mut outcome).await;
@@ -198,7 +195,7 @@ impl Scanner {
         // What a namespace holds is read once for all of its workloads, and let go before the next.
         found.sort_by_cached_key(Workload::of);
         let mut namespace = Arc::new(Namespace::new("", Arc::clone(&self.cluster)));
-        let mut judging = JoinSet::new();
+        let mut unread: BTreeMap<String, usize> = BTreeMap::new();
         for value in found {
             let Some(workload) = Workload::of(&value) else {
                 continue;
@@ -207,22 +204,23 @@ impl Scanner {
                 let cluster = Arc::clone(&self.cluster);
                 namespace = Arc::new(Namespace::new(&workload.namespace, cluster));
             }
-            if judging.len() >= AT_ONCE {
-                look.take(judging.join_next().await);
+            // One at a time: each may hold some MiB of its namespace.
+            match judge(&namespace, value, Arc::clone(settings)).await {
+                Judged::Server(verdict) => {
+                    look.verdicts.insert(workload, *verdict);
+                }
+                Judged::NoServer => {}
+                Judged::Unread => {
+                    *unread.entry(workload.namespace.clone()).or_default() += 1;
+                    look.unread.workloads.insert(workload);
+                }
             }
-            let (namespace, settings) = (Arc::clone(&namespace), Arc::clone(settings));
-            judging.spawn(judge(namespace, value, settings));
         }
-        while let Some(judged) = judging.join_next().await {
-            look.take(Some(judged));
-        }
-        // Some of it may have been read before the rest could not be.
-        let Look { verdicts, unread } = &mut look;
-        verdicts.retain(|workload, _| !unread.namespaces.contains(&workload.namespace));
-        for namespace in &unread.namespaces {
+        for (namespace, workloads) in unread {
             tracing::warn!(
                 namespace,
-                "it can't be read; the reports in it stay as they are"
+                workloads,
+                "what they refer to can't be read; their reports stay as they are"
             );
         }
         look
@@ -268,34 +266,20 @@ impl Scanner {
     }
 }
 
-impl Look {
-    fn take(&mut self, judged: Option<Result<Judged, tokio::task::JoinError>>) {
-        match judged {
-            Some(Ok(Judged::Server(verdict))) => {
-                self.verdicts.insert(verdict.workload.clone(), *verdict);
-            }
-            Some(Ok(Judged::Unread(namespace))) => {
-                self.unread.namespaces.insert(namespace);
-            }
-            Some(Ok(Judged::NoServer) | Err(_)) | None => {}
-        }
-    }
-}
-
 /// What became of a workload.
 enum Judged {
     Server(Box<Verdict>),
     NoServer,
-    Unread(String),
+    Unread,
 }
 
-async fn judge(namespace: Arc<Namespace>, workload: Value, settings: Arc<Settings>) -> Judged {
-    let name = namespace.name().to_owned();
-    let cluster: Arc<dyn Cluster> = Arc::clone(&namespace) as _;
+async fn judge(namespace: &Arc<Namespace>, workload: Value, settings: Arc<Settings>) -> Judged {
+    namespace.begin();
+    let cluster: Arc<dyn Cluster> = Arc::clone(namespace) as _;
     let seen = caught(live::see(&cluster, &workload, Instant::now() + PATIENCE)).await;
     drop(workload);
     let Some(seen) = seen.flatten().filter(|_| !namespace.is_unread()) else {
-        return Judged::Unread(name);
+        return Judged::Unread;
     };
     let judging = spawn_blocking(move || {
         // That it may run a server is all that is known of what was found.
@@ -311,14 +295,13 @@ async fn judge(namespace: Arc<Namespace>, workload: Value, settings: Arc<Setting
             Judged::Server(Box::new(verdict))
         })
     });
-    judging.await.unwrap_or(Judged::Unread(name))
+    judging.await.unwrap_or(Judged::Unread)
 }
 
 /// What was not read is as it was. Which exemptions it used is not known any more: the settings may be others.
 fn carry_over(look: &mut Look, before: BTreeMap<Workload, Verdict>) {
-    let Unread { kinds, namespaces } = &look.unread;
     for (workload, mut verdict) in before {
-        if kinds.contains(workload.kind.as_str()) || namespaces.contains(&workload.namespace) {
+        if look.unread.has(&workload) {
             verdict.exemptions.clear();
             look.verdicts.entry(workload).or_insert(verdict);
         }

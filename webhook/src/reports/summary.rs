@@ -5,15 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Exemption, Settings, Standing};
 
-use super::verdict::{Grade, Verdict};
+use super::verdict::{Grade, Verdict, Workload};
 
 /// What a scan could not read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unread {
     /// Kinds of workloads that could not be listed.
     pub kinds: BTreeSet<&'static str>,
-    /// Namespaces in which something could not be read.
-    pub namespaces: BTreeSet<String>,
+    /// Workloads of which something could not be read.
+    pub workloads: BTreeSet<Workload>,
+}
+
+impl Unread {
+    /// Whether nothing new can be said of a workload.
+    pub fn has(&self, workload: &Workload) -> bool {
+        self.kinds.contains(workload.kind.as_str()) || self.workloads.contains(workload)
+    }
 }
 
 /// The numbers.
@@ -44,9 +51,14 @@ pub fn summarize<'a>(
         }
     }
     // What was not read may be what an exemption is for.
+    let namespaces: BTreeSet<&str> = unread
+        .workloads
+        .iter()
+        .map(|workload| workload.namespace.as_str())
+        .collect();
     let is_told = |exemption: &Exemption, standing| {
         standing != Standing::Unused
-            || unread.kinds.is_empty() && !unread.namespaces.contains(&exemption.namespace)
+            || unread.kinds.is_empty() && !namespaces.contains(exemption.namespace.as_str())
     };
     summary.exemptions = settings
         .exemptions

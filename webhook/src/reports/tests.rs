@@ -295,7 +295,10 @@ fn faults_are_counted_and_exemptions_told_apart() {
             ..Unread::default()
         },
         Unread {
-            namespaces: BTreeSet::from(["legacy".to_owned()]),
+            workloads: verdicts[..1]
+                .iter()
+                .map(|one| one.workload.clone())
+                .collect(),
             ..Unread::default()
         },
     ] {

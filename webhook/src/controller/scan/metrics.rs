@@ -74,7 +74,7 @@ impl Metrics {
         );
         registry.register(
             "scan_failures",
-            "Lists, namespaces and reports that could not be read or written",
+            "Lists, workloads and reports that could not be read or written",
             metrics.failures.clone(),
         );
         registry.register_with_unit(

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::OnceCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::facts::resource::{CONFIG_MAPS, SERVICES};
 use crate::facts::{Answering, Cluster, Known, Query, Select};
 
-/// Answers for the workloads of one namespace.
+/// Answers for the workloads of one namespace, which are looked at one after the other.
 pub(super) struct Namespace {
     name: String,
     cluster: Arc<dyn Cluster>,
-    lists: Mutex<BTreeMap<Query, Arc<OnceCell<Known>>>>,
+    lists: Mutex<BTreeMap<Query, Known>>,
     is_unread: AtomicBool,
 }
 
@@ -31,15 +29,32 @@ impl Namespace {
         &self.name
     }
 
-    /// Whether a file or a Service stayed unknown. Of other kinds that may be so for good: a right that was not granted,
-    /// a list that is too long.
+    /// Another workload is looked at.
+    pub(super) fn begin(&self) {
+        self.is_unread.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a file or a Service of this workload stayed without an answer. Other kinds may stay so for good: a right that
+    /// was not granted.
     pub(super) fn is_unread(&self) -> bool {
         self.is_unread.load(Ordering::Relaxed)
     }
 
-    fn list(&self, query: &Query) -> Arc<OnceCell<Known>> {
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(lists.entry(query.clone()).or_default())
+    async fn answer(&self, query: &Query) -> Known {
+        if query.select != Select::All {
+            return self.cluster.ask(query).await;
+        }
+        let known = self.lists().get(query).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let known = self.cluster.ask(query).await;
+        self.lists().insert(query.clone(), known.clone());
+        known
+    }
+
+    fn lists(&self) -> MutexGuard<'_, BTreeMap<Query, Known>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,13 +65,7 @@ impl Cluster for Namespace {
                 matters: [&CONFIG_MAPS, &SERVICES].contains(&query.resource),
                 is_unread: &self.is_unread,
             };
-            let known = match query.select {
-                Select::Named(_) => self.cluster.ask(query).await,
-                Select::All => {
-                    let list = self.list(query);
-                    list.get_or_init(|| self.cluster.ask(query)).await.clone()
-                }
-            };
+            let known = self.answer(query).await;
             open.matters &= known == Known::Unknown;
             known
         })

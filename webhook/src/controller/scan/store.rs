@@ -157,6 +157,15 @@ impl Store {
             .flatten()
             .map(|(workload, verdict)| ((workload.namespace.clone(), name(workload)), verdict))
             .collect();
+        let spared: BTreeSet<Id> = unread
+            .workloads
+            .iter()
+            .map(|workload| (workload.namespace.clone(), name(workload)))
+            .collect();
+        let is_spared = |id: &Id, report: &Value| {
+            let kind = text(report, "/scope/kind").unwrap_or_default();
+            spared.contains(id) || unread.kinds.contains(kind)
+        };
         let (mut steps, mut there, mut next) = (BTreeMap::new(), BTreeSet::new(), String::new());
         loop {
             let page = self.page(kind, &next).await?;
@@ -168,7 +177,7 @@ impl Store {
                     let apply = update(object(verdict, kind), Some(&report), now);
                     steps.extend(apply.map(|apply| (id.clone(), Step::Apply(apply))));
                     there.insert(id);
-                } else if !is_spared(&report, unread) {
+                } else if !is_spared(&id, &report) {
                     let uid = text(&report, "/metadata/uid").map(str::to_owned);
                     steps.insert(id, Step::Delete(uid));
                 }
@@ -240,13 +249,6 @@ fn id(report: &Value) -> Option<Id> {
         .strip_prefix(MANAGER)
         .is_some_and(|rest| rest.starts_with('-'));
     is_ours.then(|| (namespace.to_owned(), name.to_owned()))
-}
-
-/// Whether the workload behind a report may be there although it was not read.
-fn is_spared(report: &Value, unread: &Unread) -> bool {
-    let namespace = text(report, "/metadata/namespace").unwrap_or_default();
-    let kind = text(report, "/scope/kind").unwrap_or_default();
-    unread.namespaces.contains(namespace) || unread.kinds.contains(kind)
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {

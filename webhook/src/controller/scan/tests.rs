@@ -250,7 +250,7 @@ async fn a_kind_that_was_asked_for_and_is_not_there_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
+async fn a_workload_that_cannot_be_read_keeps_its_report() {
     for broken in [
         "/api/v1/namespaces/legacy/services",
         "/api/v1/namespaces/legacy/configmaps",
@@ -260,9 +260,7 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
         bed.writes();
         let mut world = bed.server.lock();
         world.broken.push(broken.to_owned());
-        // Not even the one whose workload seems to be gone.
-        world.objects.remove(&set("legacy", "bad"));
-        world.put(&set("legacy", "new"), workload("nats", true));
+        world.put(&set("legacy", "bad"), workload("nats", false));
         world.objects.remove(&set("shop", "good"));
         drop(world);
         let outcome = bed.scanner.once().await;
@@ -275,6 +273,43 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
             ["natsguard_scan_failures_total 1"]
         );
     }
+}
+
+#[tokio::test]
+async fn nobody_keeps_the_workloads_beside_his_own_from_being_reported() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    let with_map = |name: &str| {
+        let mut workload = workload("nats", true);
+        workload["spec"]["template"]["spec"]["volumes"][1]["configMap"]["name"] = json!(name);
+        workload
+    };
+    let large = "x".repeat(4 << 20);
+    let mut world = bed.server.lock();
+    world.put(&set("legacy", "misnamed"), with_map("Nats"));
+    world.put(&set("legacy", "large"), with_map("large"));
+    world.put(
+        "/api/v1/namespaces/legacy/configmaps/large",
+        json!({"data": {"k": large}}),
+    );
+    world.put(&set("legacy", "unread"), with_map("lost"));
+    let broken = "/api/v1/namespaces/legacy/configmaps/lost";
+    world.broken.push(broken.to_owned());
+    drop(world);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.failures, outcome.workloads, outcome.faults),
+        (1, 5, 4)
+    );
+    let legacy = ["bad", "large", "misnamed"];
+    let legacy = legacy.map(|name| format!("legacy/natsguard-statefulset-{name}"));
+    assert_eq!(bed.reports(REPORTS)[..3], legacy);
+    let mut world = bed.server.lock();
+    world.objects.remove(&set("legacy", "unread"));
+    world.broken.clear();
+    drop(world);
+    assert_eq!(bed.scanner.once().await.failures, 0);
+    let completed = bed.metric("natsguard_scan_completed_timestamp_seconds");
+    assert!(!completed[0].ends_with(" 0"), "{completed:?}");
 }
 
 #[tokio::test]
