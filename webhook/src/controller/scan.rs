@@ -25,7 +25,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::facts::Cluster;
-use crate::live;
+use crate::live::{self, Current};
 use crate::reports::{Kind, Unread, Verdict, Workload, summarize};
 use crate::server::panics::caught;
 use events::Events;
@@ -35,6 +35,9 @@ use store::Store;
 
 /// How long after the start the first scan begins: what else starts then goes first.
 const FIRST: Duration = Duration::from_secs(3);
+
+/// What is said of all workloads takes no more memory than this.
+const MAX_WORDS: usize = 16 << 20;
 
 /// How long the facts about one workload may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -91,6 +94,7 @@ pub struct Scanner {
 }
 
 struct Memory {
+    /// Without their words.
     verdicts: BTreeMap<Workload, Verdict>,
     events: Events,
 }
@@ -100,6 +104,7 @@ struct Memory {
 struct Look {
     verdicts: BTreeMap<Workload, Verdict>,
     unread: Unread,
+    failures: usize,
 }
 
 impl Scanner {
@@ -146,7 +151,7 @@ impl Scanner {
         let settings = self.settings.load_full();
         let mut look = self.look(&settings).await;
         let mut outcome = Outcome {
-            failures: look.unread.kinds.len() + look.unread.workloads.len(),
+            failures: look.failures,
             ..Outcome::default()
         };
         let served = self.served(&mut outcome).await;
@@ -159,6 +164,9 @@ impl Scanner {
             (Some(_), Some(_)) => events.forget_faults(),
             (Some(_), None) => outcome.failures += events.faults(verdicts.values()).await,
             (None, _) => {}
+        }
+        for verdict in verdicts.values_mut() {
+            verdict.entries = Vec::new();
         }
         let summary = summarize(verdicts.values(), &look.unread, &settings);
         outcome.failures += events.exemptions(&settings, &summary.exemptions).await;
@@ -184,43 +192,68 @@ impl Scanner {
         let mut look = Look::default();
         let mut found = Vec::new();
         for resource in live::WORKLOADS {
-            match live::find(&self.client, resource, None, &mut |_| {}).await {
-                Ok(some) => found.extend(some),
+            match live::names(&self.client, resource).await {
+                Ok(names) => found.extend(names.into_iter().map(|(namespace, name)| {
+                    let kind = resource.kind.to_owned();
+                    let workload = Workload {
+                        namespace,
+                        kind,
+                        name,
+                    };
+                    (workload, resource)
+                })),
                 Err(error) => {
                     tracing::warn!(%error, "their reports stay as they are");
+                    look.failures += 1;
                     look.unread.kinds.insert(resource.kind);
                 }
             }
         }
         // What a namespace holds is read once for all of its workloads, and let go before the next.
-        found.sort_by_cached_key(Workload::of);
+        found.sort();
+        let most = share(found.len());
         let mut namespace = Arc::new(Namespace::new("", Arc::clone(&self.cluster)));
-        let mut unread: BTreeMap<String, usize> = BTreeMap::new();
-        for value in found {
-            let Some(workload) = Workload::of(&value) else {
-                continue;
-            };
+        let mut unread: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for (workload, resource) in found {
             if namespace.name() != workload.namespace {
                 let cluster = Arc::clone(&self.cluster);
                 namespace = Arc::new(Namespace::new(&workload.namespace, cluster));
             }
             // One at a time: each may hold some MiB of its namespace.
-            match judge(&namespace, value, Arc::clone(settings)).await {
+            let judged =
+                match live::read(&self.client, resource, &workload.namespace, &workload.name).await
+                {
+                    Ok(Current::Here(value)) => {
+                        judge(&namespace, *value, Arc::clone(settings), most).await
+                    }
+                    Ok(Current::Gone) => Judged::NoServer,
+                    Ok(Current::TooLarge) => Judged::TooLarge,
+                    Err(error) => {
+                        tracing::debug!(%error, "a workload can't be read");
+                        Judged::Unread
+                    }
+                };
+            let why = match judged {
                 Judged::Server(verdict) => {
                     look.verdicts.insert(workload, *verdict);
+                    continue;
                 }
-                Judged::NoServer => {}
+                Judged::NoServer => continue,
+                Judged::TooLarge => "they are too large",
                 Judged::Unread => {
-                    *unread.entry(workload.namespace.clone()).or_default() += 1;
-                    look.unread.workloads.insert(workload);
+                    look.failures += 1;
+                    "they or what they refer to can't be read"
                 }
-            }
+            };
+            let key = (workload.namespace.clone(), why);
+            *unread.entry(key).or_default() += 1;
+            look.unread.workloads.insert(workload);
         }
-        for (namespace, workloads) in unread {
+        for ((namespace, why), workloads) in unread {
             tracing::warn!(
                 namespace,
                 workloads,
-                "what they refer to can't be read; their reports stay as they are"
+                "{why}; their reports stay as they are"
             );
         }
         look
@@ -270,10 +303,16 @@ impl Scanner {
 enum Judged {
     Server(Box<Verdict>),
     NoServer,
+    TooLarge,
     Unread,
 }
 
-async fn judge(namespace: &Arc<Namespace>, workload: Value, settings: Arc<Settings>) -> Judged {
+async fn judge(
+    namespace: &Arc<Namespace>,
+    workload: Value,
+    settings: Arc<Settings>,
+    most: usize,
+) -> Judged {
     namespace.begin();
     let cluster: Arc<dyn Cluster> = Arc::clone(namespace) as _;
     let seen = caught(live::see(&cluster, &workload, Instant::now() + PATIENCE)).await;
@@ -290,12 +329,18 @@ async fn judge(namespace: &Arc<Namespace>, workload: Value, settings: Arc<Settin
             return Judged::NoServer;
         }
         let report = seen.report(&settings);
-        let verdict = Verdict::new(&seen, &report, &settings);
+        let verdict = Verdict::new(&seen, &report, &settings, most);
         verdict.map_or(Judged::NoServer, |verdict| {
             Judged::Server(Box::new(verdict))
         })
     });
     judging.await.unwrap_or(Judged::Unread)
+}
+
+/// What is said of one workload is no longer than this, so that all of it fits. In steps, so that one workload more changes
+/// no report.
+fn share(workloads: usize) -> usize {
+    MAX_WORDS / workloads.next_power_of_two()
 }
 
 /// What was not read is as it was. Which exemptions it used is not known any more: the settings may be others.

@@ -14,10 +14,13 @@ use tokio::time::Instant;
 
 use super::cache::Cache;
 use super::resource::{Resource, Scope, VOLUMES};
-use super::{Answering, Cluster, Known, Query, Select};
+use super::{Answering, Cluster, Known, Query, Select, heft};
 
 /// One answer is no larger than this. An object is at most 1.5 MiB in etcd; a list may have to stay unknown.
 const MAX_BYTES: usize = 4 << 20;
+
+/// The objects of one list take no more memory than this.
+const MAX_LIST: usize = 32 << 20;
 
 /// Objects asked for at a time.
 const PAGE: usize = 250;
@@ -67,7 +70,7 @@ impl Kube {
 
     async fn object(&self, resource: &Resource, path: &str, name: &str) -> Answer {
         let (status, body) = self.read(path, MAX_BYTES).await?;
-        let value: Value = serde_json::from_slice(&body).map_err(unknown)?;
+        let value = parse(std::str::from_utf8(&body).map_err(unknown)?)?;
         match status {
             StatusCode::OK => {
                 let object = tidy(value, resource).ok_or(Known::Unknown)?;
@@ -85,7 +88,7 @@ impl Kube {
 
     async fn list(&self, query: &Query, path: &str) -> Answer {
         let mut objects = Vec::new();
-        let mut total = 0;
+        let (mut total, mut heft) = (0, 0);
         let mut next = String::new();
         for _ in 0..MAX_PAGES {
             let page = if next.is_empty() {
@@ -101,9 +104,14 @@ impl Kube {
             let page: Page<'_> = serde_json::from_slice(&body).map_err(unknown)?;
             for item in page.items.unwrap_or_default() {
                 // One at a time: parsed, a list takes many times the memory of its text.
-                let value = serde_json::from_str(item.get()).map_err(unknown)?;
+                let value = parse(item.get())?;
                 if is_wanted(&value, query) {
-                    objects.push(tidy(value, query.resource).ok_or(Known::Unknown)?);
+                    let object = tidy(value, query.resource).ok_or(Known::Unknown)?;
+                    heft += heft::of(&object);
+                    if heft > MAX_LIST {
+                        return Err(Known::TooMuch);
+                    }
+                    objects.push(object);
                 }
             }
             next = page.metadata.next.unwrap_or_default();
@@ -140,6 +148,13 @@ impl Cluster for Kube {
     fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a> {
         Box::pin(self.answer(query))
     }
+}
+
+fn parse(text: &str) -> Result<Value, Known> {
+    if heft::of_text(text) > heft::MAX_OBJECT {
+        return Err(Known::TooMuch);
+    }
+    serde_json::from_str(text).map_err(unknown)
 }
 
 fn unknown<E>(_: E) -> Known {

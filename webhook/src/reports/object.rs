@@ -19,9 +19,6 @@ const MAX_NAME: usize = 253;
 /// The hash of a name that had to be cut, and the dash before it.
 const HASH: usize = 17;
 
-/// More faults than anybody reads. The summary counts them all.
-const MAX_RESULTS: usize = 50;
-
 /// The name of a workload's report.
 pub fn name(workload: &Workload) -> String {
     let kind = workload.kind.to_lowercase();
@@ -72,7 +69,7 @@ pub fn object(verdict: &Verdict, kind: Kind) -> Value {
             "uid": uid,
         }]);
     }
-    let results: Vec<Value> = entries.iter().take(MAX_RESULTS).map(result).collect();
+    let results: Vec<Value> = entries.iter().map(result).collect();
     let mut object = json!({
         "apiVersion": kind.api_version(),
         "kind": kind.name(),

@@ -42,11 +42,11 @@ pub fn summarize<'a>(
     let mut used = BTreeSet::new();
     for verdict in verdicts {
         used.extend(&verdict.exemptions);
-        for entry in &verdict.entries {
-            if entry.grade != Grade::Skip {
+        for (&(policy, action), count) in &verdict.faults {
+            if Grade::of(action) != Grade::Skip {
                 let namespace = verdict.workload.namespace.clone();
-                let key = (entry.policy, namespace, entry.action);
-                *summary.faults.entry(key).or_default() += 1;
+                let key = (policy, namespace, action);
+                *summary.faults.entry(key).or_default() += count;
             }
         }
     }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use natsguard_policies::bundle::{Bundle, Object};
+use natsguard_policies::engine::Judged;
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Settings, Standing};
 use serde_json::{Value, json};
@@ -62,7 +63,7 @@ fn verdict(set: Value, settings: &Settings) -> Verdict {
         unknown: Vec::new(),
     };
     let report = seen.report(settings);
-    Verdict::new(&seen, &report, settings).unwrap()
+    Verdict::new(&seen, &report, settings, usize::MAX).unwrap()
 }
 
 fn sound() -> Value {
@@ -232,15 +233,28 @@ fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
 
 #[test]
 fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
-    let mut verdict = verdict(set(), &settings(json!([])));
-    let entry = verdict.entries[0].clone();
-    verdict.entries = vec![entry; 1000];
-    let report = object(&verdict, Kind::Report);
-    assert_eq!(report["results"].as_array().unwrap().len(), 50);
-    assert_eq!(
-        report["summary"]["warn"].as_u64().unwrap() + report["summary"]["fail"].as_u64().unwrap(),
-        1000
-    );
+    let mut bundle = Bundle::new(vec![Object::new(set())], Some("legacy"));
+    bundle.set_live();
+    let seen = Seen {
+        bundle,
+        id: 0,
+        unknown: Vec::new(),
+    };
+    let settings = settings(json!([]));
+    let mut found = seen.report(&settings);
+    let is_warning = |judged: &&Judged| judged.action == Action::Warn;
+    let warning = found.findings.iter().find(is_warning).unwrap().clone();
+    found.findings.splice(0..0, vec![warning; 999]);
+    for (most, results) in [(usize::MAX, 50), (8 << 10, 9), (0, 1)] {
+        let verdict = Verdict::new(&seen, &found, &settings, most).unwrap();
+        let report = object(&verdict, Kind::Report);
+        let kept = report["results"].as_array().unwrap();
+        assert_eq!(kept.len(), results, "{most}");
+        // What is worse is kept.
+        assert_eq!(kept[0]["result"], "fail");
+        let summary = json!({"pass": 1, "fail": 1, "warn": 1000, "error": 0, "skip": 0});
+        assert_eq!(report["summary"], summary);
+    }
 }
 
 #[test]

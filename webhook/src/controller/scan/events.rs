@@ -1,6 +1,7 @@
 //! What a scan says where people look: faults on their workloads when the cluster has no reports, exemptions on this pod.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -22,8 +23,8 @@ pub(super) struct Events {
     recorder: Recorder,
     /// This pod, when it knows which one it is.
     pub(super) pod: Option<ObjectReference>,
-    /// By workload and policy: what was said, and when.
-    faults: BTreeMap<(Workload, &'static str), (String, Instant)>,
+    /// By workload and policy: the hash of what was said, and when.
+    faults: BTreeMap<(Workload, &'static str), (u64, Instant)>,
     exemptions: BTreeSet<(Standing, String)>,
 }
 
@@ -49,12 +50,21 @@ impl Events {
         let mut standing = BTreeMap::new();
         let mut failures = 0;
         for verdict in verdicts {
+            if verdict.entries.is_empty() {
+                // Nothing, or what was said before and could not be read this time.
+                let said = self.faults.iter();
+                let said = said.filter(|((workload, _), _)| *workload == verdict.workload);
+                let said = said.filter(|_| !verdict.faults.is_empty());
+                standing.extend(said.map(|(key, said)| (key.clone(), *said)));
+                continue;
+            }
             for (policy, note) in refusals(verdict) {
                 let key = (verdict.workload.clone(), policy);
+                let hash = hash(&note);
                 let said = self.faults.get(&key);
-                let said = said.filter(|(said, at)| *said == note && at.elapsed() < AGAIN);
-                if let Some((_, at)) = said {
-                    standing.insert(key, (note, *at));
+                let said = said.filter(|(said, at)| *said == hash && at.elapsed() < AGAIN);
+                if let Some(said) = said {
+                    standing.insert(key, *said);
                     continue;
                 }
                 match self
@@ -62,7 +72,7 @@ impl Events {
                     .await
                 {
                     Ok(()) => {
-                        standing.insert(key, (note, Instant::now()));
+                        standing.insert(key, (hash, Instant::now()));
                     }
                     Err(error) => {
                         failures += 1;
@@ -186,6 +196,12 @@ fn reference(verdict: &Verdict) -> ObjectReference {
     }
 }
 
+fn hash(note: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    note.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// A pod as Events refer to it.
 pub(super) fn pod(namespace: String, name: String) -> ObjectReference {
     ObjectReference {
@@ -239,6 +255,7 @@ mod tests {
                 entry("short-route", Action::Fix, "three".to_owned()),
                 entry("network-filesystem", Action::Deny, "ä".repeat(2000)),
             ],
+            faults: BTreeMap::new(),
             passed: 0,
             exemptions: BTreeSet::new(),
         };

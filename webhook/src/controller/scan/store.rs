@@ -2,28 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::Request;
+use http::StatusCode;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Client, Error};
-use serde::Deserialize;
-use serde_json::Value;
-use tokio::task::JoinSet;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
+use crate::facts::heft;
+use crate::live::FindError;
+use crate::live::pages::Pages;
 use crate::reports::{Kind, MANAGED_BY, MANAGER, Unread, Verdict, Workload, name, object, update};
 
 /// Reports asked for at a time.
-const PAGE: usize = 100;
+const PAGE: usize = 50;
 
-/// Writes under way together.
-const AT_ONCE: usize = 4;
+/// No report of ours takes more memory than this.
+const MAX_REPORT: usize = 1 << 20;
 
 /// How often a list may begin again because the cluster forgot where it was.
 const BEGINNINGS: usize = 3;
 
-const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 const CONFLICT: u16 = 409;
-const GONE: u16 = 410;
 
 pub(super) struct Store {
     client: Client,
@@ -35,6 +36,8 @@ pub(super) struct Kept {
     pub(super) written: usize,
     pub(super) removed: usize,
     pub(super) failures: usize,
+    /// The first of them.
+    problem: Option<String>,
 }
 
 /// A report by namespace and name.
@@ -44,18 +47,6 @@ enum Step {
     Apply(Value),
     /// The report with this uid.
     Delete(Option<String>),
-}
-
-#[derive(Deserialize)]
-struct Page {
-    metadata: PageMetadata,
-    items: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct PageMetadata {
-    #[serde(rename = "continue", default)]
-    next: Option<String>,
 }
 
 impl Store {
@@ -91,126 +82,142 @@ impl Store {
         unread: &Unread,
         now: i64,
     ) -> Kept {
-        let mut kept = Kept::default();
-        let steps = match self.plan(kind, verdicts, unread, now).await {
-            Ok(steps) => steps,
-            // Who may not list the reports that are not written did not write them before.
-            Err(error) if verdicts.is_none() && is(&error, FORBIDDEN) => return kept,
-            Err(error) => {
-                tracing::warn!(%error, kind = kind.name(), "can't list reports; they stay as they are");
-                kept.failures += 1;
-                return kept;
-            }
+        let id = |workload: &Workload| (workload.namespace.clone(), name(workload));
+        let wanted = Wanted {
+            kind,
+            now,
+            verdicts: verdicts
+                .into_iter()
+                .flatten()
+                .map(|(workload, verdict)| (id(workload), verdict))
+                .collect(),
+            spared: unread.workloads.iter().map(id).collect(),
+            unlisted: &unread.kinds,
         };
-        let mut taking = JoinSet::new();
-        let mut problem = None;
-        let mut note = |taken: Option<Result<Taken, tokio::task::JoinError>>| match taken {
-            Some(Ok(Ok(Some(true)))) => kept.written += 1,
-            Some(Ok(Ok(Some(false)))) => kept.removed += 1,
-            Some(Ok(Err(error))) => {
-                kept.failures += 1;
-                problem.get_or_insert(error.to_string());
+        let (mut kept, mut beginnings) = (Kept::default(), 0);
+        loop {
+            match self.pages(&wanted, &mut kept).await {
+                Ok(()) => break,
+                Err(error)
+                    if error.status() == Some(StatusCode::GONE) && beginnings < BEGINNINGS =>
+                {
+                    beginnings += 1;
+                }
+                // Who may not list the reports that are not written did not write them before.
+                Err(error)
+                    if verdicts.is_none() && error.status() == Some(StatusCode::FORBIDDEN) =>
+                {
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, kind = kind.name(), "the others stay as they are");
+                    kept.failures += 1;
+                    break;
+                }
             }
-            Some(Ok(Ok(None)) | Err(_)) | None => {}
-        };
-        for (id, step) in steps {
-            if taking.len() >= AT_ONCE {
-                note(taking.join_next().await);
-            }
-            taking.spawn(take(self.client.clone(), kind, id, step));
         }
-        while let Some(taken) = taking.join_next().await {
-            note(Some(taken));
-        }
-        if let Some(problem) = problem {
+        if let Some(problem) = &kept.problem {
             let failures = kept.failures;
             tracing::warn!(problem, failures, kind = kind.name(), "can't write reports");
         }
         kept
     }
 
-    async fn plan(
-        &self,
-        kind: Kind,
-        verdicts: Option<&BTreeMap<Workload, Verdict>>,
-        unread: &Unread,
-        now: i64,
-    ) -> Result<BTreeMap<Id, Step>, Error> {
-        let mut beginnings = 0;
-        loop {
-            match self.pages(kind, verdicts, unread, now).await {
-                Err(error) if is(&error, GONE) && beginnings < BEGINNINGS => beginnings += 1,
-                ended => return ended,
-            }
-        }
-    }
-
-    async fn pages(
-        &self,
-        kind: Kind,
-        verdicts: Option<&BTreeMap<Workload, Verdict>>,
-        unread: &Unread,
-        now: i64,
-    ) -> Result<BTreeMap<Id, Step>, Error> {
-        let wanted: BTreeMap<Id, &Verdict> = verdicts
-            .into_iter()
-            .flatten()
-            .map(|(workload, verdict)| ((workload.namespace.clone(), name(workload)), verdict))
-            .collect();
-        let spared: BTreeSet<Id> = unread
-            .workloads
-            .iter()
-            .map(|workload| (workload.namespace.clone(), name(workload)))
-            .collect();
-        let is_spared = |id: &Id, report: &Value| {
-            let kind = text(report, "/scope/kind").unwrap_or_default();
-            spared.contains(id) || unread.kinds.contains(kind)
-        };
-        let (mut steps, mut there, mut next) = (BTreeMap::new(), BTreeSet::new(), String::new());
-        loop {
-            let page = self.page(kind, &next).await?;
-            for report in page.items {
-                let Some(id) = id(&report) else {
-                    continue;
-                };
-                if let Some(verdict) = wanted.get(&id) {
-                    let apply = update(object(verdict, kind), Some(&report), now);
-                    steps.extend(apply.map(|apply| (id.clone(), Step::Apply(apply))));
-                    there.insert(id);
-                } else if !is_spared(&id, &report) {
-                    let uid = text(&report, "/metadata/uid").map(str::to_owned);
-                    steps.insert(id, Step::Delete(uid));
-                }
-            }
-            next = page.metadata.next.unwrap_or_default();
-            if next.is_empty() {
-                break;
-            }
-        }
-        for (id, verdict) in wanted {
-            if !there.contains(&id) {
-                let apply = update(object(verdict, kind), None, now);
-                steps.extend(apply.map(|apply| (id, Step::Apply(apply))));
-            }
-        }
-        Ok(steps)
-    }
-
-    async fn page(&self, kind: Kind, next: &str) -> Result<Page, Error> {
+    /// Takes the steps of one page before it reads the next: all reports together may be more than fits.
+    async fn pages(&self, wanted: &Wanted<'_>, kept: &mut Kept) -> Result<(), FindError> {
+        let kind = wanted.kind;
         let (version, plural) = (kind.api_version(), kind.plural());
         let label = MANAGED_BY.replace('/', "%2F");
-        let mut path =
-            format!("/apis/{version}/{plural}?labelSelector={label}%3D{MANAGER}&limit={PAGE}");
-        if !next.is_empty() {
-            // A token is base64 for URLs.
-            path.push_str("&continue=");
-            path.push_str(next);
+        let path = format!("/apis/{version}/{plural}?labelSelector={label}%3D{MANAGER}");
+        let mut pages = Pages::new(&self.client, plural, path, PAGE);
+        let (mut there, mut is_more) = (BTreeSet::new(), true);
+        while is_more {
+            let mut steps = Vec::new();
+            is_more = pages
+                .read(&mut |item| {
+                    let report = read(item)?;
+                    let Some(id) = id(&report) else {
+                        return Ok(());
+                    };
+                    steps.extend(wanted.step(&id, &report).map(|step| (id.clone(), step)));
+                    if wanted.verdicts.contains_key(&id) {
+                        there.insert(id);
+                    }
+                    Ok(())
+                })
+                .await?;
+            for (id, step) in steps {
+                self.take(kind, id, step, kept).await;
+            }
         }
-        let request = Request::get(path)
-            .body(Vec::new())
-            .map_err(Error::HttpError)?;
-        self.client.request(request).await
+        for (id, verdict) in &wanted.verdicts {
+            if there.contains(id) {
+                continue;
+            }
+            if let Some(apply) = update(object(verdict, kind), None, wanted.now) {
+                self.take(kind, id.clone(), Step::Apply(apply), kept).await;
+            }
+        }
+        Ok(())
     }
+
+    async fn take(&self, kind: Kind, id: Id, step: Step, kept: &mut Kept) {
+        match take(self.client.clone(), kind, id, step).await {
+            Ok(Some(true)) => kept.written += 1,
+            Ok(Some(false)) => kept.removed += 1,
+            Ok(None) => {}
+            Err(error) => {
+                kept.failures += 1;
+                kept.problem.get_or_insert(error.to_string());
+            }
+        }
+    }
+}
+
+/// What there is to be.
+struct Wanted<'a> {
+    kind: Kind,
+    now: i64,
+    verdicts: BTreeMap<Id, &'a Verdict>,
+    /// Reports of workloads that may be there although they were not read.
+    spared: BTreeSet<Id>,
+    /// Kinds of such workloads.
+    unlisted: &'a BTreeSet<&'static str>,
+}
+
+impl Wanted<'_> {
+    /// What is to be done about a report.
+    fn step(&self, id: &Id, report: &Value) -> Option<Step> {
+        if let Some(verdict) = self.verdicts.get(id) {
+            let apply = update(object(verdict, self.kind), Some(report), self.now);
+            return apply.map(Step::Apply);
+        }
+        let kind = text(report, "/scope/kind").unwrap_or_default();
+        let is_spared = self.spared.contains(id) || self.unlisted.contains(kind);
+        let uid = text(report, "/metadata/uid").map(str::to_owned);
+        (!is_spared).then_some(Step::Delete(uid))
+    }
+}
+
+/// A report in the cluster. Of one that is heavier than any of ours only what it is called.
+fn read(item: &RawValue) -> Result<Value, serde_json::Error> {
+    if heft::of_text(item.get()) <= MAX_REPORT {
+        return serde_json::from_str(item.get());
+    }
+    let Named { metadata } = serde_json::from_str(item.get())?;
+    Ok(json!({"metadata": metadata}))
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMetadata,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NamedMetadata {
+    namespace: String,
+    name: String,
+    uid: String,
 }
 
 /// `Some(true)` for a report written, `Some(false)` for one removed, `None` when its place is gone already.

@@ -313,6 +313,70 @@ async fn nobody_keeps_the_workloads_beside_his_own_from_being_reported() {
 }
 
 #[tokio::test]
+async fn what_would_take_too_much_memory_keeps_its_report_and_is_no_failure() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    bed.scanner.once().await;
+    let mut world = bed.server.lock();
+    let mut dense = workload("nats", true);
+    let pod = &mut dense["spec"]["template"]["spec"];
+    pod["containers"][0]["env"] = json!(vec![json!({"name": "a"}); 10_000]);
+    world.put(&set("legacy", "bad"), dense);
+    // Anybody can write a large report under the name of ours.
+    let name = &ALL[2]["shop/".len()..];
+    let mut report = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "natsguard"}}});
+    report["results"] = json!(vec![json!({"name": "a"}); 2000]);
+    world.put(&format!("{REPORTS}/shop/reports/{name}"), report);
+    drop(world);
+    bed.writes();
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.workloads, outcome.faults, outcome.failures),
+        (3, 2, 0)
+    );
+    assert_eq!(bed.reports(REPORTS), ALL);
+    assert_eq!(
+        bed.writes(),
+        [format!("PATCH {REPORTS}/shop/reports/{name}")]
+    );
+    assert_eq!(bed.report(ALL[2])["results"], json!([]));
+}
+
+#[tokio::test]
+async fn a_namespace_holds_so_much_and_no_more() {
+    let bed = Bed::new(Reports::None, &[]);
+    let mut world = bed.server.lock();
+    for index in 0..10 {
+        let path = format!("/api/v1/namespaces/legacy/configmaps/{index}");
+        let data = json!({"data": {"k": "x".repeat(2 << 20)}});
+        world.put(&path, data);
+    }
+    drop(world);
+    let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(bed.server.client()));
+    let namespace = Namespace::new("legacy", cluster);
+    for _ in 0..2 {
+        namespace.begin();
+        let mut known = 0;
+        for index in 0..10 {
+            let map = &crate::facts::resource::CONFIG_MAPS;
+            let query = crate::facts::Query::named(map, "legacy", &index.to_string());
+            let answer = namespace.ask(&query).await;
+            known += usize::from(matches!(answer, crate::facts::Known::Objects(_)));
+        }
+        assert_eq!((known, namespace.is_unread()), (5, false));
+    }
+}
+
+#[test]
+fn what_is_said_of_all_workloads_fits_however_many_there_are() {
+    assert_eq!(share(0), MAX_WORDS);
+    for count in [1, 3, 200, 2000, 10_000, 100_000] {
+        let all = share(count) * count;
+        assert!(all <= MAX_WORDS && all >= MAX_WORDS / 2, "{count}");
+    }
+    assert_eq!(share(1025), share(2048));
+}
+
+#[tokio::test]
 async fn a_report_of_the_former_kind_stays_until_there_is_another() {
     let bed = Bed::new(Reports::Auto, &[Kind::PolicyReport]);
     bed.scanner.once().await;
@@ -370,6 +434,13 @@ async fn without_reports_a_fault_is_said_on_its_workload_once_an_hour() {
             says("Deployment", "shop", "front")
         ]
     );
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [""; 0]);
+    // Nor is it said again after it could not be read.
+    let broken = "/api/v1/namespaces/legacy/services";
+    bed.server.lock().broken.push(broken.to_owned());
+    bed.scanner.once().await;
+    bed.server.lock().broken.clear();
     bed.scanner.once().await;
     assert_eq!(bed.events(), [""; 0]);
     tokio::time::advance(Duration::from_hours(1)).await;

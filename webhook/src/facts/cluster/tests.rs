@@ -138,6 +138,20 @@ async fn half_a_list_is_none() {
 }
 
 #[tokio::test]
+async fn what_would_take_too_much_memory_is_not_parsed() {
+    let dense = |count: usize| json!({"metadata": {"name": "nats"}, "data": vec![json!({"name": "a"}); count]});
+    let server = Server::default().with(MAP, 200, &dense(10_000));
+    assert_eq!(server.kube().ask(&map()).await, Known::TooMuch);
+    let query = Query::all(&STATEFUL_SETS, "messaging");
+    for (items, expected) in [(8, false), (12, true)] {
+        let list = json!({"items": vec![dense(4000); items]});
+        let server = Server::default().with(SETS, 200, &list);
+        let is_too_much = server.kube().ask(&query).await == Known::TooMuch;
+        assert_eq!(is_too_much, expected, "{items}");
+    }
+}
+
+#[tokio::test]
 async fn volumes_are_kept_for_one_namespace_only() {
     let volume = |name: &str, namespace: &str| json!({"metadata": {"name": name}, "spec": {"claimRef": {"namespace": namespace, "name": "data"}}});
     let list = json!({"items": [volume("a", "messaging"), volume("b", "other"), {"metadata": {"name": "c"}, "spec": {}}]});

@@ -154,28 +154,25 @@ impl World {
         let plural = path.rsplit('/').next().unwrap();
         let all = path.strip_suffix(&format!("/{plural}")).unwrap();
         let is_ours = query.contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3Dnatsguard");
-        let found: Vec<&Value> = self
-            .objects
-            .iter()
-            .filter(|(key, _)| {
-                let rest = key.strip_prefix(all);
-                rest.is_some_and(|rest| rest.contains(&format!("/{plural}/")))
-            })
-            .map(|(_, object)| object)
-            .filter(|object| {
-                let label = &object["metadata"]["labels"]["app.kubernetes.io/managed-by"];
-                !is_ours || label == "natsguard"
-            })
-            .collect();
-        let start: usize = query
-            .split_once("continue=")
-            .map_or(0, |(_, token)| token.parse().unwrap());
-        if start > 0 && is_ours && std::mem::take(&mut self.forgets) {
+        let name = query
+            .split_once("fieldSelector=metadata.name%3D")
+            .map(|(_, rest)| rest.split('&').next().unwrap());
+        // A token says behind which object a page begins, so that nothing is left out when some go meanwhile.
+        let after = query.split_once("continue=").map(|(_, token)| token);
+        if after.is_some() && is_ours && std::mem::take(&mut self.forgets) {
             return status(StatusCode::GONE, "Expired", "");
         }
-        let page = found.get(start..).unwrap_or_default();
-        let next = (page.len() > PAGE).then(|| (start + PAGE).to_string());
-        let items: Vec<&Value> = page.iter().copied().take(PAGE).collect();
+        let mut found = self.objects.iter().filter(|(key, object)| {
+            let rest = key.strip_prefix(all);
+            let metadata = &object["metadata"];
+            rest.is_some_and(|rest| rest.contains(&format!("/{plural}/")))
+                && (!is_ours || metadata["labels"]["app.kubernetes.io/managed-by"] == "natsguard")
+                && name.is_none_or(|name| metadata["name"] == name)
+                && after.is_none_or(|after| key.as_str() > after)
+        });
+        let page: Vec<_> = found.by_ref().take(PAGE).collect();
+        let next = found.next().and(page.last()).map(|(key, _)| key);
+        let items: Vec<&Value> = page.iter().map(|(_, object)| *object).collect();
         (
             StatusCode::OK,
             json!({"metadata": {"continue": next}, "items": items}),
