@@ -211,6 +211,11 @@ fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
     there["metadata"]["managedFields"] = json!([]);
     there["metadata"]["labels"]["team"] = json!("a");
     assert_eq!(update(wanted.clone(), Some(&there), 200), None);
+    let mut owned = there.clone();
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "u9"});
+    let owners = owned["metadata"]["ownerReferences"].as_array_mut();
+    owners.unwrap().insert(0, owner);
+    assert_eq!(update(wanted.clone(), Some(&owned), 200), None);
     // One fault says something else.
     there["results"][1]["message"] = json!("before");
     let second = update(wanted.clone(), Some(&there), 200).unwrap();
@@ -229,6 +234,21 @@ fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
             "{pointer}"
         );
     }
+}
+
+#[test]
+fn faults_with_the_same_words_are_written_once() {
+    let mut verdict = verdict(set(), &settings(json!([])));
+    let fault = verdict.entries[0].clone();
+    verdict.entries = vec![
+        fault.clone(),
+        verdict.entries[1].clone(),
+        fault.clone(),
+        fault,
+    ];
+    let wanted = object(&verdict, Kind::Report);
+    let there = update(wanted.clone(), None, 100).unwrap();
+    assert_eq!(update(wanted, Some(&there), 200), None);
 }
 
 #[test]
