@@ -4,6 +4,7 @@
 
 mod events;
 mod metrics;
+mod missed;
 mod namespace;
 mod store;
 
@@ -30,6 +31,7 @@ use crate::reports::{Kind, Unread, Verdict, Workload, summarize};
 use crate::server::panics::caught;
 use events::Events;
 use metrics::Metrics;
+use missed::Missed;
 use namespace::Namespace;
 use store::Store;
 
@@ -81,6 +83,8 @@ pub struct Outcome {
     pub removed: usize,
     /// What went wrong: lists, workloads, reports.
     pub failures: usize,
+    /// What the apiserver would not have written. The scan is complete all the same.
+    pub refused: usize,
 }
 
 /// The scan and what it remembers.
@@ -162,14 +166,14 @@ impl Scanner {
         *verdicts = look.verdicts;
         match (&served, outcome.kind) {
             (Some(_), Some(_)) => events.forget_faults(),
-            (Some(_), None) => outcome.failures += events.faults(verdicts.values()).await,
+            (Some(_), None) => outcome.miss(events.faults(verdicts.values()).await),
             (None, _) => {}
         }
         for verdict in verdicts.values_mut() {
             verdict.entries = Vec::new();
         }
         let summary = summarize(verdicts.values(), &look.unread, &settings);
-        outcome.failures += events.exemptions(&settings, &summary.exemptions).await;
+        outcome.miss(events.exemptions(&settings, &summary.exemptions).await);
         outcome.workloads = verdicts.len();
         outcome.faults = summary.faults.values().sum();
         let took = start.elapsed();
@@ -181,6 +185,7 @@ impl Scanner {
             written = outcome.written,
             removed = outcome.removed,
             failures = outcome.failures,
+            refused = outcome.refused,
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "scanned"
         );
@@ -294,8 +299,15 @@ impl Scanner {
             let kept = store.keep(kind, verdicts, &look.unread, now).await;
             outcome.written += kept.written;
             outcome.removed += kept.removed;
-            outcome.failures += kept.failures;
+            outcome.miss(kept.missed);
         }
+    }
+}
+
+impl Outcome {
+    fn miss(&mut self, missed: Missed) {
+        self.failures += missed.failures;
+        self.refused += missed.refused;
     }
 }
 

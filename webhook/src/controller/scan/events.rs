@@ -11,6 +11,7 @@ use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Settings, Standing};
 use tokio::time::Instant;
 
+use super::missed::Missed;
 use crate::reports::{MANAGER, Verdict, Workload, exemption};
 
 /// An apiserver keeps an Event so long: a fault that still stands is said anew then, so that there is one at any time.
@@ -45,10 +46,10 @@ impl Events {
         self.faults.clear();
     }
 
-    /// One Event for each policy that a workload would be refused for. Returns how many could not be written.
-    pub(super) async fn faults(&mut self, verdicts: impl Iterator<Item = &Verdict>) -> usize {
+    /// One Event for each policy that a workload would be refused for. Returns how many were not written.
+    pub(super) async fn faults(&mut self, verdicts: impl Iterator<Item = &Verdict>) -> Missed {
         let mut standing = BTreeMap::new();
-        let mut failures = 0;
+        let mut missed = Missed::default();
         for verdict in verdicts {
             if verdict.entries.is_empty() {
                 // Nothing, or what was said before and could not be read this time.
@@ -75,23 +76,23 @@ impl Events {
                         standing.insert(key, (hash, Instant::now()));
                     }
                     Err(error) => {
-                        failures += 1;
+                        missed.count(&error);
                         tracing::warn!(%error, "can't write an Event");
                     }
                 }
             }
         }
         self.faults = standing;
-        failures
+        missed
     }
 
     /// Says which exemptions expired or lift nothing, once for each change: in the log, and on this pod. Returns how many
-    /// Events could not be written.
+    /// Events were not written.
     pub(super) async fn exemptions(
         &mut self,
         settings: &Settings,
         standings: &[Option<Standing>],
-    ) -> usize {
+    ) -> Missed {
         let mut now = BTreeSet::new();
         for (index, (of, standing)) in settings.exemptions.iter().zip(standings).enumerate() {
             let said = exemption(index, of);
@@ -107,7 +108,7 @@ impl Events {
                 }
             }
         }
-        let mut failures = 0;
+        let mut missed = Missed::default();
         for (standing, reason, words) in [
             (
                 Standing::Expired,
@@ -134,13 +135,13 @@ impl Events {
             if let Some(pod) = &self.pod {
                 let note = cut(format!("{}: {words}", news.join(", ")));
                 if let Err(error) = self.publish(reason, reason, &note, pod).await {
-                    failures += 1;
+                    missed.count(&error);
                     tracing::warn!(%error, "can't write an Event");
                 }
             }
         }
         self.exemptions = now;
-        failures
+        missed
     }
 
     async fn publish(

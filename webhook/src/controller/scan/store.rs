@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::missed::Missed;
 use crate::facts::heft;
 use crate::live::FindError;
 use crate::live::pages::Pages;
 use crate::reports::{Kind, MANAGED_BY, MANAGER, Unread, Verdict, Workload, name, object, update};
+use crate::server::panics::caught;
 
 /// Reports asked for at a time.
 const PAGE: usize = 50;
@@ -35,8 +37,8 @@ pub(super) struct Store {
 pub(super) struct Kept {
     pub(super) written: usize,
     pub(super) removed: usize,
-    pub(super) failures: usize,
-    /// The first of them.
+    pub(super) missed: Missed,
+    /// The first that was missed.
     problem: Option<String>,
 }
 
@@ -111,14 +113,20 @@ impl Store {
                 }
                 Err(error) => {
                     tracing::warn!(%error, kind = kind.name(), "the others stay as they are");
-                    kept.failures += 1;
+                    kept.missed.failures += 1;
                     break;
                 }
             }
         }
         if let Some(problem) = &kept.problem {
-            let failures = kept.failures;
-            tracing::warn!(problem, failures, kind = kind.name(), "can't write reports");
+            let Missed { failures, refused } = kept.missed;
+            tracing::warn!(
+                problem,
+                failures,
+                refused,
+                kind = kind.name(),
+                "can't write reports"
+            );
         }
         kept
     }
@@ -162,14 +170,15 @@ impl Store {
     }
 
     async fn take(&self, kind: Kind, id: Id, step: Step, kept: &mut Kept) {
-        match take(self.client.clone(), kind, id, step).await {
-            Ok(Some(true)) => kept.written += 1,
-            Ok(Some(false)) => kept.removed += 1,
-            Ok(None) => {}
-            Err(error) => {
-                kept.failures += 1;
+        match caught(take(self.client.clone(), kind, id, step)).await {
+            Some(Ok(Some(true))) => kept.written += 1,
+            Some(Ok(Some(false))) => kept.removed += 1,
+            Some(Ok(None)) => {}
+            Some(Err(error)) => {
+                kept.missed.count(&error);
                 kept.problem.get_or_insert(error.to_string());
             }
+            None => kept.missed.failures += 1,
         }
     }
 }

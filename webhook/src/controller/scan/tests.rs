@@ -1,5 +1,6 @@
 mod apiserver;
 
+use http::StatusCode;
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
 
@@ -145,6 +146,7 @@ async fn each_nats_workload_has_a_report_that_is_written_once() {
         written: 3,
         removed: 0,
         failures: 0,
+        refused: 0,
     };
     assert_eq!(bed.scanner.once().await, expected);
     assert_eq!(bed.reports(REPORTS), ALL);
@@ -363,6 +365,55 @@ async fn a_namespace_holds_so_much_and_no_more() {
             known += usize::from(matches!(answer, crate::facts::Known::Objects(_)));
         }
         assert_eq!((known, namespace.is_unread()), (5, false));
+    }
+}
+
+#[tokio::test]
+async fn what_the_apiserver_will_not_have_is_counted_and_the_scan_is_complete() {
+    let over = r#"reports.openreports.io "a" is forbidden: exceeded quota: a"#;
+    let right =
+        r#"reports.openreports.io "a" is forbidden: User "b" cannot patch resource "reports""#;
+    let reports = format!("{REPORTS}/legacy");
+    let events = "/apis/events.k8s.io/v1/namespaces/legacy/events";
+    for (kinds, path, code, message, expected) in [
+        (
+            &[Kind::Report][..],
+            reports.as_str(),
+            StatusCode::FORBIDDEN,
+            over,
+            (0, 1),
+        ),
+        (
+            &[Kind::Report],
+            &reports,
+            StatusCode::FORBIDDEN,
+            right,
+            (1, 0),
+        ),
+        (
+            &[Kind::Report],
+            &reports,
+            StatusCode::TOO_MANY_REQUESTS,
+            "later",
+            (1, 0),
+        ),
+        (
+            &[],
+            events,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the name is too long",
+            (0, 1),
+        ),
+    ] {
+        let bed = Bed::new(Reports::Auto, kinds);
+        let refuses = (path.to_owned(), code, message);
+        bed.server.lock().refuses = Some(refuses);
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.failures, outcome.refused), expected, "{message}");
+        let failures = bed.metric("natsguard_scan_failures");
+        assert_eq!(failures, ["natsguard_scan_failures_total 1"]);
+        let completed = bed.metric("natsguard_scan_completed_timestamp_seconds");
+        assert_eq!(!completed[0].ends_with(" 0"), expected.0 == 0, "{message}");
     }
 }
 

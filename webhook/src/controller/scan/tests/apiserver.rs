@@ -27,6 +27,10 @@ pub(super) struct World {
     pub(super) kinds: BTreeSet<Kind>,
     /// Paths that begin so are refused.
     pub(super) broken: Vec<String>,
+    /// Writes whose paths begin so are refused with this status and message.
+    pub(super) refuses: Option<(String, StatusCode, &'static str)>,
+    /// Who asks for this path panics.
+    pub(super) panics: Option<String>,
     /// Whether the next page of the next list of reports is forgotten.
     pub(super) forgets: bool,
     /// `METHOD path` of all that was asked.
@@ -55,6 +59,8 @@ impl Apiserver {
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
+        let panics = self.lock().panics.clone();
+        assert_ne!(panics.as_deref(), Some(head.uri.path()));
         let (status, value) = self
             .lock()
             .answer(&head.method, head.uri.path(), query, body);
@@ -94,6 +100,12 @@ impl World {
         self.asked.push(format!("{method} {path}"));
         if self.broken.iter().any(|broken| path.starts_with(broken)) {
             return status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "");
+        }
+        if let Some((refused, code, message)) = &self.refuses
+            && path.starts_with(refused)
+            && method != Method::GET
+        {
+            return status(*code, message, "");
         }
         let name = path.rsplit('/').next().unwrap_or_default();
         let Some(kind) = path
