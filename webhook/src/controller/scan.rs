@@ -20,12 +20,12 @@ use kube::Client;
 use natsguard_policies::settings::Settings;
 use natsguard_policies::workload::discover;
 use prometheus_client::registry::Registry;
-use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::facts::Cluster;
+use crate::facts::resource::Resource;
 use crate::live::{self, Current};
 use crate::reports::{Kind, Unread, Verdict, Workload, summarize};
 use crate::server::panics::caught;
@@ -225,19 +225,8 @@ impl Scanner {
                 namespace = Arc::new(Namespace::new(&workload.namespace, cluster));
             }
             // One at a time: each may hold some MiB of its namespace.
-            let judged =
-                match live::read(&self.client, resource, &workload.namespace, &workload.name).await
-                {
-                    Ok(Current::Here(value)) => {
-                        judge(&namespace, *value, Arc::clone(settings), most).await
-                    }
-                    Ok(Current::Gone) => Judged::NoServer,
-                    Ok(Current::TooLarge) => Judged::TooLarge,
-                    Err(error) => {
-                        tracing::debug!(%error, "a workload can't be read");
-                        Judged::Unread
-                    }
-                };
+            let judging = self.judge(&namespace, &workload, resource, settings, most);
+            let judged = caught(judging).await.unwrap_or(Judged::Unread);
             let why = match judged {
                 Judged::Server(verdict) => {
                     look.verdicts.insert(workload, *verdict);
@@ -262,6 +251,54 @@ impl Scanner {
             );
         }
         look
+    }
+
+    /// Reads a workload as it is now, and judges it.
+    async fn judge(
+        &self,
+        namespace: &Arc<Namespace>,
+        workload: &Workload,
+        resource: &'static Resource,
+        settings: &Arc<Settings>,
+        most: usize,
+    ) -> Judged {
+        let Workload {
+            namespace: place,
+            name,
+            ..
+        } = workload;
+        let value = match live::read(&self.client, resource, place, name).await {
+            Ok(Current::Here(value)) => value,
+            Ok(Current::Gone) => return Judged::NoServer,
+            Ok(Current::TooLarge) => return Judged::TooLarge,
+            Err(error) => {
+                tracing::debug!(%error, "a workload can't be read");
+                return Judged::Unread;
+            }
+        };
+        namespace.begin();
+        let cluster: Arc<dyn Cluster> = Arc::clone(namespace) as _;
+        let seen = live::see(&cluster, &value, Instant::now() + PATIENCE).await;
+        drop(value);
+        let Some(seen) = seen.filter(|_| !namespace.is_unread()) else {
+            return Judged::Unread;
+        };
+        let settings = Arc::clone(settings);
+        let judging = spawn_blocking(move || {
+            // That it may run a server is all that is known of what was found.
+            if !discover(&seen.bundle)
+                .iter()
+                .any(|found| found.id == seen.id)
+            {
+                return Judged::NoServer;
+            }
+            let report = seen.report(&settings);
+            let verdict = Verdict::new(&seen, &report, &settings, most);
+            verdict.map_or(Judged::NoServer, |verdict| {
+                Judged::Server(Box::new(verdict))
+            })
+        });
+        judging.await.unwrap_or(Judged::Unread)
     }
 
     /// The kinds of reports that the cluster has; `None` when it does not tell.
@@ -317,36 +354,6 @@ enum Judged {
     NoServer,
     TooLarge,
     Unread,
-}
-
-async fn judge(
-    namespace: &Arc<Namespace>,
-    workload: Value,
-    settings: Arc<Settings>,
-    most: usize,
-) -> Judged {
-    namespace.begin();
-    let cluster: Arc<dyn Cluster> = Arc::clone(namespace) as _;
-    let seen = caught(live::see(&cluster, &workload, Instant::now() + PATIENCE)).await;
-    drop(workload);
-    let Some(seen) = seen.flatten().filter(|_| !namespace.is_unread()) else {
-        return Judged::Unread;
-    };
-    let judging = spawn_blocking(move || {
-        // That it may run a server is all that is known of what was found.
-        if !discover(&seen.bundle)
-            .iter()
-            .any(|found| found.id == seen.id)
-        {
-            return Judged::NoServer;
-        }
-        let report = seen.report(&settings);
-        let verdict = Verdict::new(&seen, &report, &settings, most);
-        verdict.map_or(Judged::NoServer, |verdict| {
-            Judged::Server(Box::new(verdict))
-        })
-    });
-    judging.await.unwrap_or(Judged::Unread)
 }
 
 /// What is said of one workload is no longer than this, so that all of it fits. In steps, so that one workload more changes

@@ -2,7 +2,7 @@ mod apiserver;
 
 use http::StatusCode;
 use prometheus_client::encoding::text::encode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::facts::cluster::Kube;
@@ -414,6 +414,27 @@ async fn what_the_apiserver_will_not_have_is_counted_and_the_scan_is_complete() 
         assert_eq!(failures, ["natsguard_scan_failures_total 1"]);
         let completed = bed.metric("natsguard_scan_completed_timestamp_seconds");
         assert_eq!(!completed[0].ends_with(" 0"), expected.0 == 0, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_workload_or_one_report_and_is_counted() {
+    let listed = "/apis/apps/v1/namespaces/legacy/statefulsets".to_owned();
+    let report = format!("{REPORTS}/legacy/reports/natsguard-statefulset-bad");
+    for (panics, written) in [(listed, 1), (report, 1)] {
+        let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+        bed.scanner.once().await;
+        let mut world = bed.server.lock();
+        world.panics = Some(panics.clone());
+        world.put(&set("legacy", "bad"), workload("nats", false));
+        world.put(&set("shop", "good"), workload("nats", true));
+        drop(world);
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.failures, outcome.removed), (1, 0), "{panics}");
+        assert_eq!(outcome.written, written, "{panics}");
+        assert_eq!(bed.reports(REPORTS), ALL);
+        let completed = bed.metric("natsguard_scan_failures");
+        assert_eq!(completed, ["natsguard_scan_failures_total 1"]);
     }
 }
 
