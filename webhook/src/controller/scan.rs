@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+use super::repair::pace::Pace;
 use crate::facts::Cluster;
 use crate::facts::resource::Resource;
 use crate::live::{self, Current};
@@ -40,6 +41,9 @@ const FIRST: Duration = Duration::from_secs(3);
 
 /// What is said of all workloads takes no more memory than this.
 const MAX_WORDS: usize = 16 << 20;
+
+/// Reports and Events are written at this pace: thousands may be due after the first scan.
+const WRITES_PER_SECOND: u32 = 20;
 
 /// How long the facts about one workload may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,6 +98,7 @@ pub struct Scanner {
     settings: Arc<ArcSwap<Settings>>,
     options: Options,
     metrics: Metrics,
+    pace: Arc<Pace>,
     memory: Mutex<Memory>,
 }
 
@@ -120,13 +125,15 @@ impl Scanner {
         options: Options,
         registry: &mut Registry,
     ) -> Self {
-        let events = Events::new(client.clone());
+        let pace = Arc::new(Pace::new(WRITES_PER_SECOND));
+        let events = Events::new(client.clone(), Arc::clone(&pace));
         Self {
             client,
             cluster,
             settings,
             options,
             metrics: Metrics::new(registry),
+            pace,
             memory: Mutex::new(Memory {
                 verdicts: BTreeMap::new(),
                 events,
@@ -303,7 +310,9 @@ impl Scanner {
 
     /// The kinds of reports that the cluster has; `None` when it does not tell.
     async fn served(&self, outcome: &mut Outcome) -> Option<Vec<Kind>> {
-        let served = Store::new(self.client.clone()).served().await;
+        let served = Store::new(self.client.clone(), Arc::clone(&self.pace))
+            .served()
+            .await;
         served
             .inspect_err(|error| {
                 tracing::warn!(%error, "can't tell which reports the cluster has; they stay as they are");
@@ -314,7 +323,7 @@ impl Scanner {
 
     /// Brings the reports in the cluster to what was seen.
     async fn keep(&self, served: &[Kind], look: &Look, outcome: &mut Outcome) {
-        let store = Store::new(self.client.clone());
+        let store = Store::new(self.client.clone(), Arc::clone(&self.pace));
         let wanted = match self.options.reports {
             Reports::Auto => served.first().copied(),
             Reports::OpenReports => Some(Kind::Report),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -11,6 +12,7 @@ use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Settings, Standing};
 use tokio::time::Instant;
 
+use super::Pace;
 use super::missed::Missed;
 use crate::reports::{MANAGER, Verdict, Workload, exemption};
 
@@ -22,6 +24,7 @@ const MAX_NOTE: usize = 1000;
 
 pub(super) struct Events {
     recorder: Recorder,
+    pace: Arc<Pace>,
     /// This pod, when it knows which one it is.
     pub(super) pod: Option<ObjectReference>,
     /// By workload and policy: the hash of what was said, and when.
@@ -30,11 +33,12 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, pace: Arc<Pace>) -> Self {
         let variable = |name| std::env::var(name).ok();
         let pod = variable("POD_NAMESPACE").zip(variable("POD_NAME"));
         Self {
             recorder: Recorder::new(client, MANAGER.into()),
+            pace,
             pod: pod.map(|(namespace, name)| self::pod(namespace, name)),
             faults: BTreeMap::new(),
             exemptions: BTreeSet::new(),
@@ -158,6 +162,7 @@ impl Events {
             action: action.to_owned(),
             secondary: None,
         };
+        self.pace.turn().await;
         self.recorder.publish(&event, about).await
     }
 }

@@ -1,6 +1,7 @@
 //! The reports in the cluster: listed page by page, applied where they differ, deleted where nothing stands behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use http::StatusCode;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::Pace;
 use super::missed::Missed;
 use crate::facts::heft;
 use crate::live::FindError;
@@ -30,6 +32,7 @@ const CONFLICT: u16 = 409;
 
 pub(super) struct Store {
     client: Client,
+    pace: Arc<Pace>,
 }
 
 /// What was done.
@@ -52,8 +55,8 @@ enum Step {
 }
 
 impl Store {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, pace: Arc<Pace>) -> Self {
+        Self { client, pace }
     }
 
     /// The kinds of reports that the cluster has, the best first.
@@ -170,6 +173,7 @@ impl Store {
     }
 
     async fn take(&self, kind: Kind, id: Id, step: Step, kept: &mut Kept) {
+        self.pace.turn().await;
         match caught(take(self.client.clone(), kind, id, step)).await {
             Some(Ok(Some(true))) => kept.written += 1,
             Some(Ok(Some(false))) => kept.removed += 1,

@@ -438,6 +438,25 @@ async fn a_panic_costs_one_workload_or_one_report_and_is_counted() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn reports_and_events_are_written_at_a_pace() {
+    for (kinds, writes) in [(&[Kind::Report][..], 83), (&[], 82)] {
+        let bed = Bed::new(Reports::Auto, kinds);
+        let mut world = bed.server.lock();
+        for index in 0..80 {
+            let path = set("many", &format!("n{index}"));
+            world.put(&path, workload("nats", true));
+        }
+        drop(world);
+        let start = Instant::now();
+        bed.scanner.once().await;
+        assert_eq!(bed.writes().len(), writes);
+        // A second's worth at once, and then one each 50 ms.
+        let least = Duration::from_millis(50) * (u32::try_from(writes).unwrap() - 20);
+        assert!(start.elapsed() >= least, "{:?}", start.elapsed());
+    }
+}
+
 #[test]
 fn what_is_said_of_all_workloads_fits_however_many_there_are() {
     assert_eq!(share(0), MAX_WORDS);
