@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod cluster;
+pub(crate) mod heft;
 mod references;
 pub mod resource;
 
@@ -25,7 +26,7 @@ const MAX_ROUNDS: usize = 4;
 /// One review asks no more than this, whatever its object names.
 const MAX_QUERIES: usize = 64;
 
-/// So many are asked at once: each may hold an answer on its way.
+/// So many are asked at once by who has to answer soon.
 const AT_ONCE: usize = 16;
 
 /// The memory that the answers to one review may take. Whoever names many large objects gets no more of them.
@@ -63,6 +64,8 @@ pub enum Known {
     Absent,
     /// It could not be asked, or did not answer in time.
     Unknown,
+    /// It is more than is read, so it stays unknown whoever asks again.
+    TooMuch,
 }
 
 /// A boxed future, so that [`Cluster`] can be an object.
@@ -72,6 +75,11 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Known> + Send + 'a>>;
 pub trait Cluster: Send + Sync + 'static {
     /// Answers one question. The caller bounds the time.
     fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a>;
+
+    /// So many questions may be under way together: each may hold an answer.
+    fn at_once(&self) -> usize {
+        AT_ONCE
+    }
 }
 
 /// A cluster that can't be asked: everything is unknown.
@@ -136,7 +144,7 @@ impl Facts {
     pub fn missing(&self) -> impl Iterator<Item = &Query> {
         self.answers
             .iter()
-            .filter(|(_, known)| **known == Known::Unknown)
+            .filter(|(_, known)| matches!(known, Known::Unknown | Known::TooMuch))
             .map(|(query, _)| query)
     }
 
@@ -147,7 +155,7 @@ impl Facts {
             .filter(move |(query, _)| query.resource == resource)
             .filter_map(|(_, known)| match known {
                 Known::Objects(objects) => Some(objects.iter()),
-                Known::Absent | Known::Unknown => None,
+                Known::Absent | Known::Unknown | Known::TooMuch => None,
             })
             .flatten()
     }
@@ -224,7 +232,7 @@ pub async fn gather(
         facts.answers.extend(unknown);
         let mut wanted = wanted.into_iter().peekable();
         while wanted.peek().is_some() {
-            let some = wanted.by_ref().take(AT_ONCE);
+            let some = wanted.by_ref().take(cluster.at_once());
             // In the order of the questions: which answers fit must not depend on which came first.
             for (query, known) in ask(cluster, some, deadline).await {
                 let weight = weight(&known);
@@ -272,7 +280,7 @@ fn weight(known: &Known) -> usize {
     }
     match known {
         Known::Objects(objects) => objects.iter().map(of).sum(),
-        Known::Absent | Known::Unknown => 0,
+        Known::Absent | Known::Unknown | Known::TooMuch => 0,
     }
 }
 

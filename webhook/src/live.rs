@@ -1,26 +1,28 @@
 //! What runs: the NATS workloads of a cluster, and each of them as the rules see it.
 
-use std::fmt;
+pub(crate) mod pages;
+
 use std::sync::Arc;
 
-use http::{Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::StatusCode;
 use kube::Client;
-use kube::client::Body;
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use natsguard_policies::engine::{Report, evaluate_one};
 use natsguard_policies::settings::Settings;
 use natsguard_policies::workload::may_run_server;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::facts::resource::{DAEMON_SETS, DEPLOYMENTS, Resource, STATEFUL_SETS};
-use crate::facts::{Cluster, Page, Query, Subject, gather, tidy};
+use crate::facts::{Cluster, Query, Subject, gather, heft, tidy};
+use pages::Pages;
 
 /// The kinds that may run a NATS server.
 pub const WORKLOADS: [&Resource; 3] = [&STATEFUL_SETS, &DEPLOYMENTS, &DAEMON_SETS];
 
-/// Objects asked for at a time. A page of StatefulSets is a few MiB of text.
+/// Objects asked for at a time.
 const PAGE: usize = 250;
 
 /// How often a list may begin again because the cluster forgot where it was.
@@ -97,6 +99,16 @@ pub enum FindError {
     },
 }
 
+impl FindError {
+    /// The status of a refusal.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Client { .. } | Self::Body { .. } => None,
+        }
+    }
+}
+
 /// The NATS workloads of a kind, in the order of their names, in one namespace or in all; `progress` hears how many objects
 /// were looked at so far. Only one page of other workloads is held at a time.
 pub async fn find(
@@ -105,95 +117,134 @@ pub async fn find(
     namespace: Option<&str>,
     progress: &mut (dyn FnMut(usize) + Send),
 ) -> Result<Vec<Value>, FindError> {
+    let read = |item: &RawValue| {
+        let value: Value = serde_json::from_str(item.get())?;
+        let is_candidate = is_candidate(&value);
+        Ok(is_candidate.then(|| tidy(value, resource)).flatten())
+    };
+    list(client, resource, namespace, &read, progress).await
+}
+
+/// The namespaces and names of a kind's NATS workloads in all namespaces. Who may not hold them all reads each with
+/// [`read`]. Those that are too large to tell are among them.
+pub(crate) async fn names(
+    client: &Client,
+    resource: &'static Resource,
+) -> Result<Vec<(String, String)>, FindError> {
+    let read = |item: &RawValue| {
+        if heft::of_text(item.get()) <= heft::MAX_OBJECT {
+            let value: Value = serde_json::from_str(item.get())?;
+            if !is_candidate(&value) {
+                return Ok(None);
+            }
+        }
+        let Item { metadata } = serde_json::from_str(item.get())?;
+        Ok(Some((metadata.namespace, metadata.name)))
+    };
+    list(client, resource, None, &read, &mut |_| {}).await
+}
+
+/// A workload as it is now.
+pub(crate) enum Current {
+    Here(Box<Value>),
+    Gone,
+    /// It is there, and takes more memory than one workload may.
+    TooLarge,
+}
+
+/// Reads one workload, with the right to list its kind.
+pub(crate) async fn read(
+    client: &Client,
+    resource: &'static Resource,
+    namespace: &str,
+    name: &str,
+) -> Result<Current, FindError> {
+    let path = path(resource, Some(namespace));
+    let path = format!("{path}?fieldSelector=metadata.name%3D{name}");
+    let mut current = Current::Gone;
+    Pages::new(client, resource.plural, path, 1)
+        .read(&mut |item| {
+            current = if heft::of_text(item.get()) > heft::MAX_OBJECT {
+                Current::TooLarge
+            } else {
+                let value = tidy(serde_json::from_str(item.get())?, resource);
+                value.map_or(Current::Gone, |value| Current::Here(Box::new(value)))
+            };
+            Ok(())
+        })
+        .await?;
+    Ok(current)
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: ItemMetadata,
+}
+
+#[derive(Deserialize)]
+struct ItemMetadata {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+}
+
+/// What is read of each item; `None` of those that don't matter.
+type Read<'a, T> = &'a (dyn Fn(&RawValue) -> Result<Option<T>, serde_json::Error> + Send + Sync);
+
+async fn list<T: Send>(
+    client: &Client,
+    resource: &'static Resource,
+    namespace: Option<&str>,
+    read: Read<'_, T>,
+    progress: &mut (dyn FnMut(usize) + Send),
+) -> Result<Vec<T>, FindError> {
     let mut beginnings = 0;
     loop {
-        match pages(client, resource, namespace, progress).await {
-            Err(FindError::Refused {
-                status: StatusCode::GONE,
-                ..
-            }) if beginnings < BEGINNINGS => beginnings += 1,
+        match pages(client, resource, namespace, read, progress).await {
+            Err(error) if error.status() == Some(StatusCode::GONE) && beginnings < BEGINNINGS => {
+                beginnings += 1;
+            }
             ended => return ended,
         }
     }
 }
 
-async fn pages(
+async fn pages<T: Send>(
     client: &Client,
     resource: &'static Resource,
     namespace: Option<&str>,
+    read: Read<'_, T>,
     progress: &mut (dyn FnMut(usize) + Send),
-) -> Result<Vec<Value>, FindError> {
-    let plural = resource.plural;
-    let body_error =
-        |error: Box<dyn std::error::Error + Send + Sync>| FindError::Body { plural, error };
-    let (mut found, mut looked, mut next) = (Vec::new(), 0, String::new());
-    loop {
-        let path = Path {
-            resource,
-            namespace,
-            next: &next,
-        };
-        let request = Request::get(path.to_string())
-            .body(Body::empty())
-            .map_err(|error| body_error(error.into()))?;
-        let response = client
-            .send(request)
-            .await
-            .map_err(|error| FindError::Client { plural, error })?;
-        let status = response.status();
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|error| body_error(error.into()))?.to_bytes();
-        if status != StatusCode::OK {
-            let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let message = said.get("message").and_then(Value::as_str);
-            return Err(FindError::Refused {
-                plural,
-                status,
-                message: message.map_or_else(|| status.to_string(), str::to_owned),
-            });
-        }
-        let page: Page<'_> =
-            serde_json::from_slice(&body).map_err(|error| body_error(error.into()))?;
-        for item in page.items.unwrap_or_default() {
-            looked += 1;
-            let value: Value =
-                serde_json::from_str(item.get()).map_err(|error| body_error(error.into()))?;
-            let pod = value.pointer("/spec/template/spec");
-            if pod.is_some_and(may_run_server) {
-                found.extend(tidy(value, resource));
-            }
-        }
+) -> Result<Vec<T>, FindError> {
+    let mut pages = Pages::new(client, resource.plural, path(resource, namespace), PAGE);
+    let (mut found, mut looked, mut is_more) = (Vec::new(), 0, true);
+    while is_more {
+        is_more = pages
+            .read(&mut |item| {
+                looked += 1;
+                found.extend(read(item)?);
+                Ok(())
+            })
+            .await?;
         progress(looked);
-        next = page.metadata.next.unwrap_or_default();
-        if next.is_empty() {
-            return Ok(found);
-        }
     }
+    Ok(found)
 }
 
-struct Path<'a> {
-    resource: &'static Resource,
-    namespace: Option<&'a str>,
-    next: &'a str,
+fn is_candidate(workload: &Value) -> bool {
+    let pod = workload.pointer("/spec/template/spec");
+    pod.is_some_and(may_run_server)
 }
 
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Resource {
-            group,
-            version,
-            plural,
-            ..
-        } = self.resource;
-        write!(f, "/apis/{group}/{version}")?;
-        if let Some(namespace) = self.namespace {
-            write!(f, "/namespaces/{namespace}")?;
-        }
-        write!(f, "/{plural}?limit={PAGE}")?;
-        if !self.next.is_empty() {
-            // A token is base64 for URLs.
-            write!(f, "&continue={}", self.next)?;
-        }
-        Ok(())
+fn path(resource: &Resource, namespace: Option<&str>) -> String {
+    let Resource {
+        group,
+        version,
+        plural,
+        ..
+    } = resource;
+    match namespace {
+        Some(namespace) => format!("/apis/{group}/{version}/namespaces/{namespace}/{plural}"),
+        None => format!("/apis/{group}/{version}/{plural}"),
     }
 }

@@ -7,7 +7,7 @@ mod counts;
 mod fights;
 mod notes;
 mod objects;
-mod pace;
+pub(super) mod pace;
 mod plan;
 mod restart;
 mod server;

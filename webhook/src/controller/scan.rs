@@ -4,6 +4,7 @@
 
 mod events;
 mod metrics;
+mod missed;
 mod namespace;
 mod store;
 
@@ -19,28 +20,33 @@ use kube::Client;
 use natsguard_policies::settings::Settings;
 use natsguard_policies::workload::discover;
 use prometheus_client::registry::Registry;
-use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+use super::repair::pace::Pace;
 use crate::facts::Cluster;
-use crate::live;
+use crate::facts::resource::Resource;
+use crate::live::{self, Current};
 use crate::reports::{Kind, Unread, Verdict, Workload, summarize};
 use crate::server::panics::caught;
 use events::Events;
 use metrics::Metrics;
+use missed::Missed;
 use namespace::Namespace;
 use store::Store;
 
 /// How long after the start the first scan begins: what else starts then goes first.
 const FIRST: Duration = Duration::from_secs(3);
 
+/// What is said of all workloads takes no more memory than this.
+const MAX_WORDS: usize = 16 << 20;
+
+/// Reports and Events are written at this pace: thousands may be due after the first scan.
+const WRITES_PER_SECOND: u32 = 20;
+
 /// How long the facts about one workload may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Workloads looked at together. Each may hold some MiB of its namespace.
-const AT_ONCE: usize = 4;
 
 /// Which reports are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,8 +85,10 @@ pub struct Outcome {
     pub written: usize,
     /// Reports removed.
     pub removed: usize,
-    /// What went wrong: lists, namespaces, reports.
+    /// What went wrong: lists, workloads, reports.
     pub failures: usize,
+    /// What the apiserver would not have written. The scan is complete all the same.
+    pub refused: usize,
 }
 
 /// The scan and what it remembers.
@@ -90,10 +98,12 @@ pub struct Scanner {
     settings: Arc<ArcSwap<Settings>>,
     options: Options,
     metrics: Metrics,
+    pace: Arc<Pace>,
     memory: Mutex<Memory>,
 }
 
 struct Memory {
+    /// Without their words.
     verdicts: BTreeMap<Workload, Verdict>,
     events: Events,
 }
@@ -103,6 +113,7 @@ struct Memory {
 struct Look {
     verdicts: BTreeMap<Workload, Verdict>,
     unread: Unread,
+    failures: usize,
 }
 
 impl Scanner {
@@ -114,13 +125,15 @@ impl Scanner {
         options: Options,
         registry: &mut Registry,
     ) -> Self {
-        let events = Events::new(client.clone());
+        let pace = Arc::new(Pace::new(WRITES_PER_SECOND));
+        let events = Events::new(client.clone(), Arc::clone(&pace));
         Self {
             client,
             cluster,
             settings,
             options,
             metrics: Metrics::new(registry),
+            pace,
             memory: Mutex::new(Memory {
                 verdicts: BTreeMap::new(),
                 events,
@@ -149,7 +162,7 @@ impl Scanner {
         let settings = self.settings.load_full();
         let mut look = self.look(&settings).await;
         let mut outcome = Outcome {
-            failures: look.unread.kinds.len() + look.unread.namespaces.len(),
+            failures: look.failures,
             ..Outcome::default()
         };
         let served = self.served(&mut outcome).await;
@@ -160,11 +173,14 @@ impl Scanner {
         *verdicts = look.verdicts;
         match (&served, outcome.kind) {
             (Some(_), Some(_)) => events.forget_faults(),
-            (Some(_), None) => outcome.failures += events.faults(verdicts.values()).await,
+            (Some(_), None) => outcome.miss(events.faults(verdicts.values()).await),
             (None, _) => {}
         }
+        for verdict in verdicts.values_mut() {
+            verdict.entries = Vec::new();
+        }
         let summary = summarize(verdicts.values(), &look.unread, &settings);
-        outcome.failures += events.exemptions(&settings, &summary.exemptions).await;
+        outcome.miss(events.exemptions(&settings, &summary.exemptions).await);
         outcome.workloads = verdicts.len();
         outcome.faults = summary.faults.values().sum();
         let took = start.elapsed();
@@ -176,6 +192,7 @@ impl Scanner {
             written = outcome.written,
             removed = outcome.removed,
             failures = outcome.failures,
+            refused = outcome.refused,
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "scanned"
         );
@@ -187,50 +204,115 @@ impl Scanner {
         let mut look = Look::default();
         let mut found = Vec::new();
         for resource in live::WORKLOADS {
-            match live::find(&self.client, resource, None, &mut |_| {}).await {
-                Ok(some) => found.extend(some),
+            match live::names(&self.client, resource).await {
+                Ok(names) => found.extend(names.into_iter().map(|(namespace, name)| {
+                    let kind = resource.kind.to_owned();
+                    let workload = Workload {
+                        namespace,
+                        kind,
+                        name,
+                    };
+                    (workload, resource)
+                })),
                 Err(error) => {
                     tracing::warn!(%error, "their reports stay as they are");
+                    look.failures += 1;
                     look.unread.kinds.insert(resource.kind);
                 }
             }
         }
         // What a namespace holds is read once for all of its workloads, and let go before the next.
-        found.sort_by_cached_key(Workload::of);
+        found.sort();
+        let most = share(found.len());
         let mut namespace = Arc::new(Namespace::new("", Arc::clone(&self.cluster)));
-        let mut judging = JoinSet::new();
-        for value in found {
-            let Some(workload) = Workload::of(&value) else {
-                continue;
-            };
+        let mut unread: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for (workload, resource) in found {
             if namespace.name() != workload.namespace {
                 let cluster = Arc::clone(&self.cluster);
                 namespace = Arc::new(Namespace::new(&workload.namespace, cluster));
             }
-            if judging.len() >= AT_ONCE {
-                look.take(judging.join_next().await);
-            }
-            let (namespace, settings) = (Arc::clone(&namespace), Arc::clone(settings));
-            judging.spawn(judge(namespace, value, settings));
+            // One at a time: each may hold some MiB of its namespace.
+            let judging = self.judge(&namespace, &workload, resource, settings, most);
+            let judged = caught(judging).await.unwrap_or(Judged::Unread);
+            let why = match judged {
+                Judged::Server(verdict) => {
+                    look.verdicts.insert(workload, *verdict);
+                    continue;
+                }
+                Judged::NoServer => continue,
+                Judged::TooLarge => "they are too large",
+                Judged::Unread => {
+                    look.failures += 1;
+                    "they or what they refer to can't be read"
+                }
+            };
+            let key = (workload.namespace.clone(), why);
+            *unread.entry(key).or_default() += 1;
+            look.unread.workloads.insert(workload);
         }
-        while let Some(judged) = judging.join_next().await {
-            look.take(Some(judged));
-        }
-        // Some of it may have been read before the rest could not be.
-        let Look { verdicts, unread } = &mut look;
-        verdicts.retain(|workload, _| !unread.namespaces.contains(&workload.namespace));
-        for namespace in &unread.namespaces {
+        for ((namespace, why), workloads) in unread {
             tracing::warn!(
                 namespace,
-                "it can't be read; the reports in it stay as they are"
+                workloads,
+                "{why}; their reports stay as they are"
             );
         }
         look
     }
 
+    /// Reads a workload as it is now, and judges it.
+    async fn judge(
+        &self,
+        namespace: &Arc<Namespace>,
+        workload: &Workload,
+        resource: &'static Resource,
+        settings: &Arc<Settings>,
+        most: usize,
+    ) -> Judged {
+        let Workload {
+            namespace: place,
+            name,
+            ..
+        } = workload;
+        let value = match live::read(&self.client, resource, place, name).await {
+            Ok(Current::Here(value)) => value,
+            Ok(Current::Gone) => return Judged::NoServer,
+            Ok(Current::TooLarge) => return Judged::TooLarge,
+            Err(error) => {
+                tracing::debug!(%error, "a workload can't be read");
+                return Judged::Unread;
+            }
+        };
+        namespace.begin();
+        let cluster: Arc<dyn Cluster> = Arc::clone(namespace) as _;
+        let seen = live::see(&cluster, &value, Instant::now() + PATIENCE).await;
+        drop(value);
+        let Some(seen) = seen.filter(|_| !namespace.is_unread()) else {
+            return Judged::Unread;
+        };
+        let settings = Arc::clone(settings);
+        let judging = spawn_blocking(move || {
+            // That it may run a server is all that is known of what was found.
+            if !discover(&seen.bundle)
+                .iter()
+                .any(|found| found.id == seen.id)
+            {
+                return Judged::NoServer;
+            }
+            let report = seen.report(&settings);
+            let verdict = Verdict::new(&seen, &report, &settings, most);
+            verdict.map_or(Judged::NoServer, |verdict| {
+                Judged::Server(Box::new(verdict))
+            })
+        });
+        judging.await.unwrap_or(Judged::Unread)
+    }
+
     /// The kinds of reports that the cluster has; `None` when it does not tell.
     async fn served(&self, outcome: &mut Outcome) -> Option<Vec<Kind>> {
-        let served = Store::new(self.client.clone()).served().await;
+        let served = Store::new(self.client.clone(), Arc::clone(&self.pace))
+            .served()
+            .await;
         served
             .inspect_err(|error| {
                 tracing::warn!(%error, "can't tell which reports the cluster has; they stay as they are");
@@ -241,7 +323,7 @@ impl Scanner {
 
     /// Brings the reports in the cluster to what was seen.
     async fn keep(&self, served: &[Kind], look: &Look, outcome: &mut Outcome) {
-        let store = Store::new(self.client.clone());
+        let store = Store::new(self.client.clone(), Arc::clone(&self.pace));
         let wanted = match self.options.reports {
             Reports::Auto => served.first().copied(),
             Reports::OpenReports => Some(Kind::Report),
@@ -263,22 +345,15 @@ impl Scanner {
             let kept = store.keep(kind, verdicts, &look.unread, now).await;
             outcome.written += kept.written;
             outcome.removed += kept.removed;
-            outcome.failures += kept.failures;
+            outcome.miss(kept.missed);
         }
     }
 }
 
-impl Look {
-    fn take(&mut self, judged: Option<Result<Judged, tokio::task::JoinError>>) {
-        match judged {
-            Some(Ok(Judged::Server(verdict))) => {
-                self.verdicts.insert(verdict.workload.clone(), *verdict);
-            }
-            Some(Ok(Judged::Unread(namespace))) => {
-                self.unread.namespaces.insert(namespace);
-            }
-            Some(Ok(Judged::NoServer) | Err(_)) | None => {}
-        }
+impl Outcome {
+    fn miss(&mut self, missed: Missed) {
+        self.failures += missed.failures;
+        self.refused += missed.refused;
     }
 }
 
@@ -286,39 +361,20 @@ impl Look {
 enum Judged {
     Server(Box<Verdict>),
     NoServer,
-    Unread(String),
+    TooLarge,
+    Unread,
 }
 
-async fn judge(namespace: Arc<Namespace>, workload: Value, settings: Arc<Settings>) -> Judged {
-    let name = namespace.name().to_owned();
-    let cluster: Arc<dyn Cluster> = Arc::clone(&namespace) as _;
-    let seen = caught(live::see(&cluster, &workload, Instant::now() + PATIENCE)).await;
-    drop(workload);
-    let Some(seen) = seen.flatten().filter(|_| !namespace.is_unread()) else {
-        return Judged::Unread(name);
-    };
-    let judging = spawn_blocking(move || {
-        // That it may run a server is all that is known of what was found.
-        if !discover(&seen.bundle)
-            .iter()
-            .any(|found| found.id == seen.id)
-        {
-            return Judged::NoServer;
-        }
-        let report = seen.report(&settings);
-        let verdict = Verdict::new(&seen, &report, &settings);
-        verdict.map_or(Judged::NoServer, |verdict| {
-            Judged::Server(Box::new(verdict))
-        })
-    });
-    judging.await.unwrap_or(Judged::Unread(name))
+/// What is said of one workload is no longer than this, so that all of it fits. In steps, so that one workload more changes
+/// no report.
+fn share(workloads: usize) -> usize {
+    MAX_WORDS / workloads.next_power_of_two()
 }
 
 /// What was not read is as it was. Which exemptions it used is not known any more: the settings may be others.
 fn carry_over(look: &mut Look, before: BTreeMap<Workload, Verdict>) {
-    let Unread { kinds, namespaces } = &look.unread;
     for (workload, mut verdict) in before {
-        if kinds.contains(workload.kind.as_str()) || namespaces.contains(&workload.namespace) {
+        if look.unread.has(&workload) {
             verdict.exemptions.clear();
             look.verdicts.entry(workload).or_insert(verdict);
         }

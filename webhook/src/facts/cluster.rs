@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Bytes;
 use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
@@ -13,16 +14,22 @@ use tokio::time::Instant;
 
 use super::cache::Cache;
 use super::resource::{Resource, Scope, VOLUMES};
-use super::{Answering, Cluster, Known, Query, Select};
+use super::{Answering, Cluster, Known, Query, Select, heft};
 
 /// One answer is no larger than this. An object is at most 1.5 MiB in etcd; a list may have to stay unknown.
 const MAX_BYTES: usize = 4 << 20;
+
+/// The objects of one list take no more memory than this.
+const MAX_LIST: usize = 32 << 20;
 
 /// Objects asked for at a time.
 const PAGE: usize = 250;
 
 /// A list of more pages stays unknown: half a list proves nothing.
 const MAX_PAGES: usize = 8;
+
+/// What was found and its size as text, or why nothing can be said.
+type Answer = Result<(Known, usize), Known>;
 
 /// The cluster behind a client.
 pub struct Kube {
@@ -43,6 +50,12 @@ impl Kube {
         if let Some(known) = self.cache.get(query, Instant::now()) {
             return known;
         }
+        // The apiserver lets an object mount what can't exist: that is not there, and no answer that is missing.
+        if let Select::Named(named) = &query.select
+            && name(named).is_none()
+        {
+            return Known::Absent;
+        }
         let Some(path) = path(query) else {
             return Known::Unknown;
         };
@@ -50,32 +63,32 @@ impl Kube {
             Select::Named(name) => self.object(query.resource, &path, name).await,
             Select::All => self.list(query, &path).await,
         }
-        .unwrap_or((Known::Unknown, 0));
+        .unwrap_or_else(|known| (known, 0));
         self.cache.put(query, &known, bytes, Instant::now());
         known
     }
 
-    async fn object(&self, resource: &Resource, path: &str, name: &str) -> Option<(Known, usize)> {
+    async fn object(&self, resource: &Resource, path: &str, name: &str) -> Answer {
         let (status, body) = self.read(path, MAX_BYTES).await?;
-        let value: Value = serde_json::from_slice(&body).ok()?;
+        let value = parse(std::str::from_utf8(&body).map_err(unknown)?)?;
         match status {
             StatusCode::OK => {
-                let object = tidy(value, resource)?;
-                Some((Known::Objects(Arc::new(vec![object])), body.len()))
+                let object = tidy(value, resource).ok_or(Known::Unknown)?;
+                Ok((Known::Objects(Arc::new(vec![object])), body.len()))
             }
             // A 404 of another kind is about the path: an API that this cluster does not have.
             StatusCode::NOT_FOUND
                 if value["reason"] == "NotFound" && value["details"]["name"] == name =>
             {
-                Some((Known::Absent, 0))
+                Ok((Known::Absent, 0))
             }
-            _ => None,
+            _ => Err(Known::Unknown),
         }
     }
 
-    async fn list(&self, query: &Query, path: &str) -> Option<(Known, usize)> {
+    async fn list(&self, query: &Query, path: &str) -> Answer {
         let mut objects = Vec::new();
-        let mut total = 0;
+        let (mut total, mut heft) = (0, 0);
         let mut next = String::new();
         for _ in 0..MAX_PAGES {
             let page = if next.is_empty() {
@@ -85,40 +98,49 @@ impl Kube {
             };
             let (status, body) = self.read(&page, MAX_BYTES.saturating_sub(total)).await?;
             if status != StatusCode::OK {
-                return None;
+                return Err(Known::Unknown);
             }
             total += body.len();
-            let page: Page<'_> = serde_json::from_slice(&body).ok()?;
+            let page: Page<'_> = serde_json::from_slice(&body).map_err(unknown)?;
             for item in page.items.unwrap_or_default() {
                 // One at a time: parsed, a list takes many times the memory of its text.
-                let value = serde_json::from_str(item.get()).ok()?;
+                let value = parse(item.get())?;
                 if is_wanted(&value, query) {
-                    objects.push(tidy(value, query.resource)?);
+                    let object = tidy(value, query.resource).ok_or(Known::Unknown)?;
+                    heft += heft::of(&object);
+                    if heft > MAX_LIST {
+                        return Err(Known::TooMuch);
+                    }
+                    objects.push(object);
                 }
             }
             next = page.metadata.next.unwrap_or_default();
             if next.is_empty() {
-                return Some((Known::Objects(Arc::new(objects)), total));
+                return Ok((Known::Objects(Arc::new(objects)), total));
             }
             if !next
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
             {
-                return None;
+                return Err(Known::Unknown);
             }
         }
-        None
+        Err(Known::TooMuch)
     }
 
-    async fn read(&self, path: &str, most: usize) -> Option<(StatusCode, Vec<u8>)> {
-        let request = Request::get(path).body(Body::empty()).ok()?;
-        let response = self.client.send(request).await.ok()?;
+    async fn read(&self, path: &str, most: usize) -> Result<(StatusCode, Bytes), Known> {
+        let request = Request::get(path).body(Body::empty()).map_err(unknown)?;
+        let response = self.client.send(request).await.map_err(unknown)?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), most)
-            .collect()
-            .await
-            .ok()?;
-        Some((status, body.to_bytes().to_vec()))
+        let body = Limited::new(response.into_body(), most).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Known::TooMuch
+            } else {
+                Known::Unknown
+            }
+        })?;
+        Ok((status, body.to_bytes()))
     }
 }
 
@@ -126,6 +148,17 @@ impl Cluster for Kube {
     fn ask<'a>(&'a self, query: &'a Query) -> Answering<'a> {
         Box::pin(self.answer(query))
     }
+}
+
+fn parse(text: &str) -> Result<Value, Known> {
+    if heft::of_text(text) > heft::MAX_OBJECT {
+        return Err(Known::TooMuch);
+    }
+    serde_json::from_str(text).map_err(unknown)
+}
+
+fn unknown<E>(_: E) -> Known {
+    Known::Unknown
 }
 
 /// A page of a list, its objects unread.

@@ -75,7 +75,7 @@ pub(super) fn of(subject: &Subject<'_>, objects: &[&Value], facts: &Facts) -> Ve
             .iter()
             .filter_map(|service| text(service, "/metadata/name"))
             .collect(),
-        Known::Absent | Known::Unknown => BTreeSet::new(),
+        Known::Absent | Known::Unknown | Known::TooMuch => BTreeSet::new(),
     };
     let reader = Reader {
         namespace,
@@ -169,7 +169,7 @@ impl Reader<'_> {
     fn bound(&self, claim: &Query) -> Vec<Query> {
         let promised = || vec![Query::all(&VOLUMES, self.namespace)];
         match self.facts.get(claim) {
-            Known::Unknown => Vec::new(),
+            Known::Unknown | Known::TooMuch => Vec::new(),
             Known::Absent => promised(),
             Known::Objects(found) => match found
                 .iter()

@@ -19,9 +19,6 @@ const MAX_NAME: usize = 253;
 /// The hash of a name that had to be cut, and the dash before it.
 const HASH: usize = 17;
 
-/// More faults than anybody reads. The summary counts them all.
-const MAX_RESULTS: usize = 50;
-
 /// The name of a workload's report.
 pub fn name(workload: &Workload) -> String {
     let kind = workload.kind.to_lowercase();
@@ -72,7 +69,7 @@ pub fn object(verdict: &Verdict, kind: Kind) -> Value {
             "uid": uid,
         }]);
     }
-    let results: Vec<Value> = entries.iter().take(MAX_RESULTS).map(result).collect();
+    let results: Vec<Value> = entries.iter().map(result).collect();
     let mut object = json!({
         "apiVersion": kind.api_version(),
         "kind": kind.name(),
@@ -126,7 +123,12 @@ pub fn update(mut wanted: Value, there: Option<&Value>, now: i64) -> Option<Valu
     let mut is_same = there.is_some_and(|there| is_alike(&wanted, there));
     let results = wanted.get_mut("results").and_then(Value::as_array_mut);
     for (index, result) in results.into_iter().flatten().enumerate() {
-        let at = known.iter().position(|(known, _)| known == result);
+        // Two faults may have the same words: each is first looked for in its own place.
+        let is_it = |(known, _): &(Value, Value)| known == result;
+        let at = match known.get(index) {
+            Some(known) if is_it(known) => Some(index),
+            _ => known.iter().position(is_it),
+        };
         is_same &= at == Some(index);
         let since = at
             .and_then(|at| known.get(at))
@@ -155,10 +157,19 @@ fn is_alike(wanted: &Value, there: &Value) -> bool {
             .and_then(|labels| labels.as_object().cloned())
             .unwrap_or_default()
     };
+    // Others may add owners of their own.
+    let owners = |report: &Value| -> Vec<Value> {
+        let owners = metadata(report, "ownerReferences");
+        owners
+            .and_then(|owners| owners.as_array().cloned())
+            .unwrap_or_default()
+    };
     count(wanted) == count(there)
         && fields
             .iter()
             .all(|field| wanted.get(field) == there.get(field))
-        && metadata(wanted, "ownerReferences") == metadata(there, "ownerReferences")
+        && owners(wanted)
+            .iter()
+            .all(|owner| owners(there).contains(owner))
         && labels(there).get(MANAGED_BY) == labels(wanted).get(MANAGED_BY)
 }

@@ -5,15 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Exemption, Settings, Standing};
 
-use super::verdict::{Grade, Verdict};
+use super::verdict::{Grade, Verdict, Workload};
 
 /// What a scan could not read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unread {
     /// Kinds of workloads that could not be listed.
     pub kinds: BTreeSet<&'static str>,
-    /// Namespaces in which something could not be read.
-    pub namespaces: BTreeSet<String>,
+    /// Workloads of which something could not be read.
+    pub workloads: BTreeSet<Workload>,
+}
+
+impl Unread {
+    /// Whether nothing new can be said of a workload.
+    pub fn has(&self, workload: &Workload) -> bool {
+        self.kinds.contains(workload.kind.as_str()) || self.workloads.contains(workload)
+    }
 }
 
 /// The numbers.
@@ -35,18 +42,23 @@ pub fn summarize<'a>(
     let mut used = BTreeSet::new();
     for verdict in verdicts {
         used.extend(&verdict.exemptions);
-        for entry in &verdict.entries {
-            if entry.grade != Grade::Skip {
+        for (&(policy, action), count) in &verdict.faults {
+            if Grade::of(action) != Grade::Skip {
                 let namespace = verdict.workload.namespace.clone();
-                let key = (entry.policy, namespace, entry.action);
-                *summary.faults.entry(key).or_default() += 1;
+                let key = (policy, namespace, action);
+                *summary.faults.entry(key).or_default() += count;
             }
         }
     }
     // What was not read may be what an exemption is for.
+    let namespaces: BTreeSet<&str> = unread
+        .workloads
+        .iter()
+        .map(|workload| workload.namespace.as_str())
+        .collect();
     let is_told = |exemption: &Exemption, standing| {
         standing != Standing::Unused
-            || unread.kinds.is_empty() && !unread.namespaces.contains(&exemption.namespace)
+            || unread.kinds.is_empty() && !namespaces.contains(exemption.namespace.as_str())
     };
     summary.exemptions = settings
         .exemptions

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use natsguard_policies::bundle::{Bundle, Object};
+use natsguard_policies::engine::Judged;
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Settings, Standing};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::live::Seen;
 
-fn settings(exemptions: &Value) -> Settings {
+fn settings(exemptions: Value) -> Settings {
     let settings = json!({
         "action": "off",
         "policies": {
@@ -62,7 +63,7 @@ fn verdict(set: Value, settings: &Settings) -> Verdict {
         unknown: Vec::new(),
     };
     let report = seen.report(settings);
-    Verdict::new(&seen, &report, settings).unwrap()
+    Verdict::new(&seen, &report, settings, usize::MAX).unwrap()
 }
 
 fn sound() -> Value {
@@ -75,7 +76,7 @@ fn sound() -> Value {
 
 #[test]
 fn a_report_says_what_stands_where_and_what_to_do() {
-    let verdict = verdict(set(), &settings(&json!([])));
+    let verdict = verdict(set(), &settings(json!([])));
     let report = object(&verdict, Kind::Report);
     schema::check(&report);
     let expected = json!({
@@ -127,7 +128,7 @@ fn a_report_says_what_stands_where_and_what_to_do() {
 
 #[test]
 fn a_policy_report_differs_by_its_type_and_where_its_source_stands() {
-    let verdict = verdict(set(), &settings(&json!([])));
+    let verdict = verdict(set(), &settings(json!([])));
     let mut report = object(&verdict, Kind::Report);
     let policy_report = object(&verdict, Kind::PolicyReport);
     schema::check(&policy_report);
@@ -139,7 +140,7 @@ fn a_policy_report_differs_by_its_type_and_where_its_source_stands() {
 
 #[test]
 fn a_sound_workload_passes_every_policy_and_has_no_results() {
-    let verdict = verdict(sound(), &settings(&json!([])));
+    let verdict = verdict(sound(), &settings(json!([])));
     let report = object(&verdict, Kind::Report);
     schema::check(&report);
     assert_eq!(
@@ -151,7 +152,7 @@ fn a_sound_workload_passes_every_policy_and_has_no_results() {
 
 #[test]
 fn an_exempted_fault_is_skipped_with_reason_and_expiry() {
-    let settings = settings(&json!([
+    let settings = settings(json!([
         exemption("other", "2027-12-31"),
         exemption("nats", "2027-12-31")
     ]));
@@ -176,7 +177,7 @@ fn an_exempted_fault_is_skipped_with_reason_and_expiry() {
 
 #[test]
 fn a_fault_says_that_its_exemption_expired() {
-    let settings = settings(&json!([exemption("nats", "2027-06-30")]));
+    let settings = settings(json!([exemption("nats", "2027-06-30")]));
     let verdict = verdict(set(), &settings);
     let report = object(&verdict, Kind::Report);
     schema::check(&report);
@@ -194,7 +195,7 @@ fn a_fault_says_that_its_exemption_expired() {
 
 #[test]
 fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
-    let verdict = verdict(set(), &settings(&json!([])));
+    let verdict = verdict(set(), &settings(json!([])));
     let wanted = object(&verdict, Kind::Report);
     let first = update(wanted.clone(), None, 100).unwrap();
     schema::check(&first);
@@ -210,6 +211,11 @@ fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
     there["metadata"]["managedFields"] = json!([]);
     there["metadata"]["labels"]["team"] = json!("a");
     assert_eq!(update(wanted.clone(), Some(&there), 200), None);
+    let mut owned = there.clone();
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "u9"});
+    let owners = owned["metadata"]["ownerReferences"].as_array_mut();
+    owners.unwrap().insert(0, owner);
+    assert_eq!(update(wanted.clone(), Some(&owned), 200), None);
     // One fault says something else.
     there["results"][1]["message"] = json!("before");
     let second = update(wanted.clone(), Some(&there), 200).unwrap();
@@ -231,22 +237,50 @@ fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
 }
 
 #[test]
+fn faults_with_the_same_words_are_written_once() {
+    let mut verdict = verdict(set(), &settings(json!([])));
+    let fault = verdict.entries[0].clone();
+    verdict.entries = vec![
+        fault.clone(),
+        verdict.entries[1].clone(),
+        fault.clone(),
+        fault,
+    ];
+    let wanted = object(&verdict, Kind::Report);
+    let there = update(wanted.clone(), None, 100).unwrap();
+    assert_eq!(update(wanted, Some(&there), 200), None);
+}
+
+#[test]
 fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
-    let mut verdict = verdict(set(), &settings(&json!([])));
-    let entry = verdict.entries[0].clone();
-    verdict.entries = vec![entry; 1000];
-    let report = object(&verdict, Kind::Report);
-    assert_eq!(report["results"].as_array().unwrap().len(), 50);
-    assert_eq!(
-        report["summary"]["warn"].as_u64().unwrap() + report["summary"]["fail"].as_u64().unwrap(),
-        1000
-    );
+    let mut bundle = Bundle::new(vec![Object::new(set())], Some("legacy"));
+    bundle.set_live();
+    let seen = Seen {
+        bundle,
+        id: 0,
+        unknown: Vec::new(),
+    };
+    let settings = settings(json!([]));
+    let mut found = seen.report(&settings);
+    let is_warning = |judged: &&Judged| judged.action == Action::Warn;
+    let warning = found.findings.iter().find(is_warning).unwrap().clone();
+    found.findings.splice(0..0, vec![warning; 999]);
+    for (most, results) in [(usize::MAX, 50), (8 << 10, 9), (0, 1)] {
+        let verdict = Verdict::new(&seen, &found, &settings, most).unwrap();
+        let report = object(&verdict, Kind::Report);
+        let kept = report["results"].as_array().unwrap();
+        assert_eq!(kept.len(), results, "{most}");
+        // What is worse is kept.
+        assert_eq!(kept[0]["result"], "fail");
+        let summary = json!({"pass": 1, "fail": 1, "warn": 1000, "error": 0, "skip": 0});
+        assert_eq!(report["summary"], summary);
+    }
 }
 
 #[test]
 fn a_name_is_no_longer_than_kubernetes_allows_and_still_one_for_each() {
     let of = |name: String| {
-        super::name(&Workload {
+        name_of(Workload {
             namespace: "a".to_owned(),
             kind: "DaemonSet".to_owned(),
             name,
@@ -263,9 +297,13 @@ fn a_name_is_no_longer_than_kubernetes_allows_and_still_one_for_each() {
     );
 }
 
+fn name_of(workload: Workload) -> String {
+    name(&workload)
+}
+
 #[test]
 fn faults_are_counted_and_exemptions_told_apart() {
-    let settings = settings(&json!([
+    let settings = settings(json!([
         exemption("exempt", "2027-12-31"),
         exemption("nats", "2027-06-30"),
         exemption("gone", "2027-12-31"),
@@ -291,7 +329,10 @@ fn faults_are_counted_and_exemptions_told_apart() {
             ..Unread::default()
         },
         Unread {
-            namespaces: BTreeSet::from(["legacy".to_owned()]),
+            workloads: verdicts[..1]
+                .iter()
+                .map(|one| one.workload.clone())
+                .collect(),
             ..Unread::default()
         },
     ] {

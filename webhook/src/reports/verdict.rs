@@ -1,9 +1,10 @@
 //! What is said of one workload.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use natsguard_policies::bundle::{Bundle, Object};
-use natsguard_policies::engine::Report;
+use natsguard_policies::engine::{Judged, Report};
 use natsguard_policies::policy::{Action, Finding};
 use natsguard_policies::rules::POLICIES;
 use natsguard_policies::settings::Settings;
@@ -17,6 +18,12 @@ const MAX_MESSAGE: usize = 1024;
 
 /// The longest value beside it.
 const MAX_PROPERTY: usize = 256;
+
+/// More faults than anybody reads.
+const MAX_ENTRIES: usize = 50;
+
+/// What an entry takes beside its words.
+const ENTRY: usize = 640;
 
 /// A workload by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,8 +73,10 @@ pub struct Verdict {
     pub api_version: String,
     /// Which one of that name.
     pub uid: Option<String>,
-    /// The faults.
+    /// The faults, the worst first; of many not all.
     pub entries: Vec<Entry>,
+    /// All faults, counted by policy and action; [`Action::Off`] stands for an exemption.
+    pub faults: BTreeMap<(&'static str, Action), usize>,
     /// How many policies found nothing.
     pub passed: usize,
     /// The exemptions that lift something, by index.
@@ -90,6 +99,15 @@ impl Workload {
 }
 
 impl Grade {
+    /// What an action makes of a fault; [`Action::Off`] stands for an exemption.
+    pub const fn of(action: Action) -> Self {
+        match action {
+            Action::Deny | Action::Fix => Self::Fail,
+            Action::Warn => Self::Warn,
+            Action::Off => Self::Skip,
+        }
+    }
+
     /// As reports have it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -101,28 +119,37 @@ impl Grade {
 }
 
 impl Verdict {
-    /// What a report comes to. `None` when the workload is not in its bundle.
-    pub fn new(seen: &Seen, report: &Report, settings: &Settings) -> Option<Self> {
+    /// What a report comes to, in about so many bytes. `None` when the workload is not in its bundle.
+    pub fn new(seen: &Seen, report: &Report, settings: &Settings, most: usize) -> Option<Self> {
         let object = seen.bundle.object(seen.id)?;
         let workload = Workload::of(&object.value)?;
-        let mut entries: Vec<Entry> = report
-            .findings
-            .iter()
-            .map(|judged| {
-                let mut entry = entry(&judged.finding, judged.action, &seen.bundle);
-                entry.say_expired(settings, &workload, object);
-                entry
-            })
-            .collect();
-        entries.extend(report.exempted.iter().map(|exempted| {
+        let mut faults: BTreeMap<(&'static str, Action), usize> = BTreeMap::new();
+        for judged in &report.findings {
+            let key = (judged.finding.policy, judged.action);
+            *faults.entry(key).or_default() += 1;
+        }
+        for exempted in &report.exempted {
+            let key = (exempted.finding.policy, Action::Off);
+            *faults.entry(key).or_default() += 1;
+        }
+        // The worst first: they are not what is left out.
+        let mut judged: Vec<&Judged> = report.findings.iter().collect();
+        judged.sort_by_key(|judged| Reverse(judged.action));
+        let standing = judged.into_iter().map(|judged| {
+            let mut entry = entry(&judged.finding, judged.action, &seen.bundle);
+            entry.say_expired(settings, &workload, object);
+            entry
+        });
+        let exempted = report.exempted.iter().map(|exempted| {
             let mut entry = entry(&exempted.finding, Action::Off, &seen.bundle);
             let reason = cut(&exempted.reason, MAX_PROPERTY);
             entry.properties.insert("exemption", reason);
             let expires = exempted.expires.clone().map(|day| ("expires", day));
             entry.properties.extend(expires);
             entry
-        }));
-        let faulty: BTreeSet<&str> = entries.iter().map(|entry| entry.policy).collect();
+        });
+        let entries = fitting(standing.chain(exempted), most);
+        let faulty: BTreeSet<&str> = faults.keys().map(|(policy, _)| *policy).collect();
         let passed = POLICIES
             .iter()
             .filter(|policy| settings.action(policy) != Action::Off)
@@ -142,18 +169,40 @@ impl Verdict {
                 .map(|exempted| exempted.exemption)
                 .collect(),
             entries,
+            faults,
             workload,
         })
     }
 
     /// How many faults have this grade.
     pub fn count(&self, grade: Grade) -> usize {
-        let alike = |entry: &&Entry| entry.grade == grade;
-        self.entries.iter().filter(alike).count()
+        let faults = self.faults.iter();
+        let alike = faults.filter(|((_, action), _)| Grade::of(*action) == grade);
+        alike.map(|(_, count)| count).sum()
     }
 }
 
+/// As many as fit, one at least.
+fn fitting(all: impl Iterator<Item = Entry>, most: usize) -> Vec<Entry> {
+    let (mut entries, mut left) = (Vec::new(), most);
+    for entry in all.take(MAX_ENTRIES) {
+        let heft = entry.heft();
+        if heft > left && !entries.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(heft);
+        entries.push(entry);
+    }
+    entries
+}
+
 impl Entry {
+    /// About the memory that it takes.
+    fn heft(&self) -> usize {
+        let properties = self.properties.values().map(String::len);
+        ENTRY + self.message.len() + properties.sum::<usize>()
+    }
+
     /// Says that an exemption would have lifted it.
     fn say_expired(&mut self, settings: &Settings, workload: &Workload, object: &Object) {
         let Workload {
@@ -179,11 +228,6 @@ impl Entry {
 
 /// A finding in the words of a report; [`Action::Off`] stands for an exemption.
 fn entry(finding: &Finding, action: Action, bundle: &Bundle) -> Entry {
-    let grade = match action {
-        Action::Deny | Action::Fix => Grade::Fail,
-        Action::Warn => Grade::Warn,
-        Action::Off => Grade::Skip,
-    };
     let mut message = finding.reason.to_owned();
     if !finding.detail.is_empty() {
         message.push_str(": ");
@@ -201,7 +245,7 @@ fn entry(finding: &Finding, action: Action, bundle: &Bundle) -> Entry {
         properties.insert("action", action.name().to_owned());
     }
     Entry {
-        grade,
+        grade: Grade::of(action),
         policy: finding.policy,
         action,
         rule: finding.reason,

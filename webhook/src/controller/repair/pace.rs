@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Gives turns at a rate; after a second of rest a second's worth of them at once.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::controller) struct Pace {
     interval: Duration,
     burst: Duration,
     /// When the next turn would be, had none been given ahead of its time.
@@ -15,7 +15,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(per_second: u32) -> Self {
+    pub(in crate::controller) fn new(per_second: u32) -> Self {
         let per_second = per_second.max(1);
         let interval = Duration::from_secs(1) / per_second;
         Self {
@@ -26,7 +26,7 @@ impl Pace {
     }
 
     /// Waits for a turn. Turns are given in the order in which they were asked for.
-    pub(super) async fn turn(&self) {
+    pub(in crate::controller) async fn turn(&self) {
         let at = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             let turn = (*next).max(Instant::now());

@@ -1,6 +1,8 @@
 //! What a scan says where people look: faults on their workloads when the cluster has no reports, exemptions on this pod.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,6 +12,8 @@ use natsguard_policies::policy::Action;
 use natsguard_policies::settings::{Settings, Standing};
 use tokio::time::Instant;
 
+use super::Pace;
+use super::missed::Missed;
 use crate::reports::{MANAGER, Verdict, Workload, exemption};
 
 /// An apiserver keeps an Event so long: a fault that still stands is said anew then, so that there is one at any time.
@@ -20,19 +24,21 @@ const MAX_NOTE: usize = 1000;
 
 pub(super) struct Events {
     recorder: Recorder,
+    pace: Arc<Pace>,
     /// This pod, when it knows which one it is.
     pub(super) pod: Option<ObjectReference>,
-    /// By workload and policy: what was said, and when.
-    faults: BTreeMap<(Workload, &'static str), (String, Instant)>,
+    /// By workload and policy: the hash of what was said, and when.
+    faults: BTreeMap<(Workload, &'static str), (u64, Instant)>,
     exemptions: BTreeSet<(Standing, String)>,
 }
 
 impl Events {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, pace: Arc<Pace>) -> Self {
         let variable = |name| std::env::var(name).ok();
         let pod = variable("POD_NAMESPACE").zip(variable("POD_NAME"));
         Self {
             recorder: Recorder::new(client, MANAGER.into()),
+            pace,
             pod: pod.map(|(namespace, name)| self::pod(namespace, name)),
             faults: BTreeMap::new(),
             exemptions: BTreeSet::new(),
@@ -44,17 +50,26 @@ impl Events {
         self.faults.clear();
     }
 
-    /// One Event for each policy that a workload would be refused for. Returns how many could not be written.
-    pub(super) async fn faults(&mut self, verdicts: impl Iterator<Item = &Verdict>) -> usize {
+    /// One Event for each policy that a workload would be refused for. Returns how many were not written.
+    pub(super) async fn faults(&mut self, verdicts: impl Iterator<Item = &Verdict>) -> Missed {
         let mut standing = BTreeMap::new();
-        let mut failures = 0;
+        let mut missed = Missed::default();
         for verdict in verdicts {
+            if verdict.entries.is_empty() {
+                // Nothing, or what was said before and could not be read this time.
+                let said = self.faults.iter();
+                let said = said.filter(|((workload, _), _)| *workload == verdict.workload);
+                let said = said.filter(|_| !verdict.faults.is_empty());
+                standing.extend(said.map(|(key, said)| (key.clone(), *said)));
+                continue;
+            }
             for (policy, note) in refusals(verdict) {
                 let key = (verdict.workload.clone(), policy);
+                let hash = hash(&note);
                 let said = self.faults.get(&key);
-                let said = said.filter(|(said, at)| *said == note && at.elapsed() < AGAIN);
-                if let Some((_, at)) = said {
-                    standing.insert(key, (note, *at));
+                let said = said.filter(|(said, at)| *said == hash && at.elapsed() < AGAIN);
+                if let Some(said) = said {
+                    standing.insert(key, *said);
                     continue;
                 }
                 match self
@@ -62,26 +77,26 @@ impl Events {
                     .await
                 {
                     Ok(()) => {
-                        standing.insert(key, (note, Instant::now()));
+                        standing.insert(key, (hash, Instant::now()));
                     }
                     Err(error) => {
-                        failures += 1;
+                        missed.count(&error);
                         tracing::warn!(%error, "can't write an Event");
                     }
                 }
             }
         }
         self.faults = standing;
-        failures
+        missed
     }
 
     /// Says which exemptions expired or lift nothing, once for each change: in the log, and on this pod. Returns how many
-    /// Events could not be written.
+    /// Events were not written.
     pub(super) async fn exemptions(
         &mut self,
         settings: &Settings,
         standings: &[Option<Standing>],
-    ) -> usize {
+    ) -> Missed {
         let mut now = BTreeSet::new();
         for (index, (of, standing)) in settings.exemptions.iter().zip(standings).enumerate() {
             let said = exemption(index, of);
@@ -97,7 +112,7 @@ impl Events {
                 }
             }
         }
-        let mut failures = 0;
+        let mut missed = Missed::default();
         for (standing, reason, words) in [
             (
                 Standing::Expired,
@@ -124,13 +139,13 @@ impl Events {
             if let Some(pod) = &self.pod {
                 let note = cut(format!("{}: {words}", news.join(", ")));
                 if let Err(error) = self.publish(reason, reason, &note, pod).await {
-                    failures += 1;
+                    missed.count(&error);
                     tracing::warn!(%error, "can't write an Event");
                 }
             }
         }
         self.exemptions = now;
-        failures
+        missed
     }
 
     async fn publish(
@@ -147,6 +162,7 @@ impl Events {
             action: action.to_owned(),
             secondary: None,
         };
+        self.pace.turn().await;
         self.recorder.publish(&event, about).await
     }
 }
@@ -184,6 +200,12 @@ fn reference(verdict: &Verdict) -> ObjectReference {
         uid: verdict.uid.clone(),
         ..ObjectReference::default()
     }
+}
+
+fn hash(note: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    note.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A pod as Events refer to it.
@@ -239,6 +261,7 @@ mod tests {
                 entry("short-route", Action::Fix, "three".to_owned()),
                 entry("network-filesystem", Action::Deny, "ä".repeat(2000)),
             ],
+            faults: BTreeMap::new(),
             passed: 0,
             exemptions: BTreeSet::new(),
         };

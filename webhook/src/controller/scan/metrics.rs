@@ -74,7 +74,7 @@ impl Metrics {
         );
         registry.register(
             "scan_failures",
-            "Lists, namespaces and reports that could not be read or written",
+            "Lists, workloads and reports that could not be read or written",
             metrics.failures.clone(),
         );
         registry.register_with_unit(
@@ -117,7 +117,7 @@ impl Metrics {
         }
         self.workloads.set(signed(outcome.workloads));
         self.failures
-            .inc_by(u64::try_from(outcome.failures).unwrap_or(u64::MAX));
+            .inc_by(u64::try_from(outcome.failures + outcome.refused).unwrap_or(u64::MAX));
         self.duration.observe(took.as_secs_f64());
         if outcome.failures == 0 {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);

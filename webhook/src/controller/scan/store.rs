@@ -1,32 +1,38 @@
 //! The reports in the cluster: listed page by page, applied where they differ, deleted where nothing stands behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use http::Request;
+use http::StatusCode;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Client, Error};
-use serde::Deserialize;
-use serde_json::Value;
-use tokio::task::JoinSet;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
+use super::Pace;
+use super::missed::Missed;
+use crate::facts::heft;
+use crate::live::FindError;
+use crate::live::pages::Pages;
 use crate::reports::{Kind, MANAGED_BY, MANAGER, Unread, Verdict, Workload, name, object, update};
+use crate::server::panics::caught;
 
 /// Reports asked for at a time.
-const PAGE: usize = 100;
+const PAGE: usize = 50;
 
-/// Writes under way together.
-const AT_ONCE: usize = 4;
+/// No report of ours takes more memory than this.
+const MAX_REPORT: usize = 1 << 20;
 
 /// How often a list may begin again because the cluster forgot where it was.
 const BEGINNINGS: usize = 3;
 
-const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 const CONFLICT: u16 = 409;
-const GONE: u16 = 410;
 
 pub(super) struct Store {
     client: Client,
+    pace: Arc<Pace>,
 }
 
 /// What was done.
@@ -34,7 +40,9 @@ pub(super) struct Store {
 pub(super) struct Kept {
     pub(super) written: usize,
     pub(super) removed: usize,
-    pub(super) failures: usize,
+    pub(super) missed: Missed,
+    /// The first that was missed.
+    problem: Option<String>,
 }
 
 /// A report by namespace and name.
@@ -46,21 +54,9 @@ enum Step {
     Delete(Option<String>),
 }
 
-#[derive(Deserialize)]
-struct Page {
-    metadata: PageMetadata,
-    items: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct PageMetadata {
-    #[serde(rename = "continue", default)]
-    next: Option<String>,
-}
-
 impl Store {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, pace: Arc<Pace>) -> Self {
+        Self { client, pace }
     }
 
     /// The kinds of reports that the cluster has, the best first.
@@ -91,117 +87,150 @@ impl Store {
         unread: &Unread,
         now: i64,
     ) -> Kept {
-        let mut kept = Kept::default();
-        let steps = match self.plan(kind, verdicts, unread, now).await {
-            Ok(steps) => steps,
-            // Who may not list the reports that are not written did not write them before.
-            Err(error) if verdicts.is_none() && is(&error, FORBIDDEN) => return kept,
-            Err(error) => {
-                tracing::warn!(%error, kind = kind.name(), "can't list reports; they stay as they are");
-                kept.failures += 1;
-                return kept;
-            }
+        let id = |workload: &Workload| (workload.namespace.clone(), name(workload));
+        let wanted = Wanted {
+            kind,
+            now,
+            verdicts: verdicts
+                .into_iter()
+                .flatten()
+                .map(|(workload, verdict)| (id(workload), verdict))
+                .collect(),
+            spared: unread.workloads.iter().map(id).collect(),
+            unlisted: &unread.kinds,
         };
-        let mut taking = JoinSet::new();
-        let mut problem = None;
-        let mut note = |taken: Option<Result<Taken, tokio::task::JoinError>>| match taken {
-            Some(Ok(Ok(Some(true)))) => kept.written += 1,
-            Some(Ok(Ok(Some(false)))) => kept.removed += 1,
-            Some(Ok(Err(error))) => {
-                kept.failures += 1;
-                problem.get_or_insert(error.to_string());
+        let (mut kept, mut beginnings) = (Kept::default(), 0);
+        loop {
+            match self.pages(&wanted, &mut kept).await {
+                Ok(()) => break,
+                Err(error)
+                    if error.status() == Some(StatusCode::GONE) && beginnings < BEGINNINGS =>
+                {
+                    beginnings += 1;
+                }
+                // Who may not list the reports that are not written did not write them before.
+                Err(error)
+                    if verdicts.is_none() && error.status() == Some(StatusCode::FORBIDDEN) =>
+                {
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, kind = kind.name(), "the others stay as they are");
+                    kept.missed.failures += 1;
+                    break;
+                }
             }
-            Some(Ok(Ok(None)) | Err(_)) | None => {}
-        };
-        for (id, step) in steps {
-            if taking.len() >= AT_ONCE {
-                note(taking.join_next().await);
-            }
-            taking.spawn(take(self.client.clone(), kind, id, step));
         }
-        while let Some(taken) = taking.join_next().await {
-            note(Some(taken));
-        }
-        if let Some(problem) = problem {
-            let failures = kept.failures;
-            tracing::warn!(problem, failures, kind = kind.name(), "can't write reports");
+        if let Some(problem) = &kept.problem {
+            let Missed { failures, refused } = kept.missed;
+            tracing::warn!(
+                problem,
+                failures,
+                refused,
+                kind = kind.name(),
+                "can't write reports"
+            );
         }
         kept
     }
 
-    async fn plan(
-        &self,
-        kind: Kind,
-        verdicts: Option<&BTreeMap<Workload, Verdict>>,
-        unread: &Unread,
-        now: i64,
-    ) -> Result<BTreeMap<Id, Step>, Error> {
-        let mut beginnings = 0;
-        loop {
-            match self.pages(kind, verdicts, unread, now).await {
-                Err(error) if is(&error, GONE) && beginnings < BEGINNINGS => beginnings += 1,
-                ended => return ended,
-            }
-        }
-    }
-
-    async fn pages(
-        &self,
-        kind: Kind,
-        verdicts: Option<&BTreeMap<Workload, Verdict>>,
-        unread: &Unread,
-        now: i64,
-    ) -> Result<BTreeMap<Id, Step>, Error> {
-        let wanted: BTreeMap<Id, &Verdict> = verdicts
-            .into_iter()
-            .flatten()
-            .map(|(workload, verdict)| ((workload.namespace.clone(), name(workload)), verdict))
-            .collect();
-        let (mut steps, mut there, mut next) = (BTreeMap::new(), BTreeSet::new(), String::new());
-        loop {
-            let page = self.page(kind, &next).await?;
-            for report in page.items {
-                let Some(id) = id(&report) else {
-                    continue;
-                };
-                if let Some(verdict) = wanted.get(&id) {
-                    let apply = update(object(verdict, kind), Some(&report), now);
-                    steps.extend(apply.map(|apply| (id.clone(), Step::Apply(apply))));
-                    there.insert(id);
-                } else if !is_spared(&report, unread) {
-                    let uid = text(&report, "/metadata/uid").map(str::to_owned);
-                    steps.insert(id, Step::Delete(uid));
-                }
-            }
-            next = page.metadata.next.unwrap_or_default();
-            if next.is_empty() {
-                break;
-            }
-        }
-        for (id, verdict) in wanted {
-            if !there.contains(&id) {
-                let apply = update(object(verdict, kind), None, now);
-                steps.extend(apply.map(|apply| (id, Step::Apply(apply))));
-            }
-        }
-        Ok(steps)
-    }
-
-    async fn page(&self, kind: Kind, next: &str) -> Result<Page, Error> {
+    /// Takes the steps of one page before it reads the next: all reports together may be more than fits.
+    async fn pages(&self, wanted: &Wanted<'_>, kept: &mut Kept) -> Result<(), FindError> {
+        let kind = wanted.kind;
         let (version, plural) = (kind.api_version(), kind.plural());
         let label = MANAGED_BY.replace('/', "%2F");
-        let mut path =
-            format!("/apis/{version}/{plural}?labelSelector={label}%3D{MANAGER}&limit={PAGE}");
-        if !next.is_empty() {
-            // A token is base64 for URLs.
-            path.push_str("&continue=");
-            path.push_str(next);
+        let path = format!("/apis/{version}/{plural}?labelSelector={label}%3D{MANAGER}");
+        let mut pages = Pages::new(&self.client, plural, path, PAGE);
+        let (mut there, mut is_more) = (BTreeSet::new(), true);
+        while is_more {
+            let mut steps = Vec::new();
+            is_more = pages
+                .read(&mut |item| {
+                    let report = read(item)?;
+                    let Some(id) = id(&report) else {
+                        return Ok(());
+                    };
+                    steps.extend(wanted.step(&id, &report).map(|step| (id.clone(), step)));
+                    if wanted.verdicts.contains_key(&id) {
+                        there.insert(id);
+                    }
+                    Ok(())
+                })
+                .await?;
+            for (id, step) in steps {
+                self.take(kind, id, step, kept).await;
+            }
         }
-        let request = Request::get(path)
-            .body(Vec::new())
-            .map_err(Error::HttpError)?;
-        self.client.request(request).await
+        for (id, verdict) in &wanted.verdicts {
+            if there.contains(id) {
+                continue;
+            }
+            if let Some(apply) = update(object(verdict, kind), None, wanted.now) {
+                self.take(kind, id.clone(), Step::Apply(apply), kept).await;
+            }
+        }
+        Ok(())
     }
+
+    async fn take(&self, kind: Kind, id: Id, step: Step, kept: &mut Kept) {
+        self.pace.turn().await;
+        match caught(take(self.client.clone(), kind, id, step)).await {
+            Some(Ok(Some(true))) => kept.written += 1,
+            Some(Ok(Some(false))) => kept.removed += 1,
+            Some(Ok(None)) => {}
+            Some(Err(error)) => {
+                kept.missed.count(&error);
+                kept.problem.get_or_insert(error.to_string());
+            }
+            None => kept.missed.failures += 1,
+        }
+    }
+}
+
+/// What there is to be.
+struct Wanted<'a> {
+    kind: Kind,
+    now: i64,
+    verdicts: BTreeMap<Id, &'a Verdict>,
+    /// Reports of workloads that may be there although they were not read.
+    spared: BTreeSet<Id>,
+    /// Kinds of such workloads.
+    unlisted: &'a BTreeSet<&'static str>,
+}
+
+impl Wanted<'_> {
+    /// What is to be done about a report.
+    fn step(&self, id: &Id, report: &Value) -> Option<Step> {
+        if let Some(verdict) = self.verdicts.get(id) {
+            let apply = update(object(verdict, self.kind), Some(report), self.now);
+            return apply.map(Step::Apply);
+        }
+        let kind = text(report, "/scope/kind").unwrap_or_default();
+        let is_spared = self.spared.contains(id) || self.unlisted.contains(kind);
+        let uid = text(report, "/metadata/uid").map(str::to_owned);
+        (!is_spared).then_some(Step::Delete(uid))
+    }
+}
+
+/// A report in the cluster. Of one that is heavier than any of ours only what it is called.
+fn read(item: &RawValue) -> Result<Value, serde_json::Error> {
+    if heft::of_text(item.get()) <= MAX_REPORT {
+        return serde_json::from_str(item.get());
+    }
+    let Named { metadata } = serde_json::from_str(item.get())?;
+    Ok(json!({"metadata": metadata}))
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMetadata,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NamedMetadata {
+    namespace: String,
+    name: String,
+    uid: String,
 }
 
 /// `Some(true)` for a report written, `Some(false)` for one removed, `None` when its place is gone already.
@@ -240,13 +269,6 @@ fn id(report: &Value) -> Option<Id> {
         .strip_prefix(MANAGER)
         .is_some_and(|rest| rest.starts_with('-'));
     is_ours.then(|| (namespace.to_owned(), name.to_owned()))
-}
-
-/// Whether the workload behind a report may be there although it was not read.
-fn is_spared(report: &Value, unread: &Unread) -> bool {
-    let namespace = text(report, "/metadata/namespace").unwrap_or_default();
-    let kind = text(report, "/scope/kind").unwrap_or_default();
-    unread.namespaces.contains(namespace) || unread.kinds.contains(kind)
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {

@@ -1,7 +1,8 @@
 mod apiserver;
 
+use http::StatusCode;
 use prometheus_client::encoding::text::encode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::facts::cluster::Kube;
@@ -145,6 +146,7 @@ async fn each_nats_workload_has_a_report_that_is_written_once() {
         written: 3,
         removed: 0,
         failures: 0,
+        refused: 0,
     };
     assert_eq!(bed.scanner.once().await, expected);
     assert_eq!(bed.reports(REPORTS), ALL);
@@ -251,7 +253,7 @@ async fn a_kind_that_was_asked_for_and_is_not_there_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
+async fn a_workload_that_cannot_be_read_keeps_its_report() {
     for broken in [
         "/api/v1/namespaces/legacy/services",
         "/api/v1/namespaces/legacy/configmaps",
@@ -261,9 +263,7 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
         bed.writes();
         let mut world = bed.server.lock();
         world.broken.push(broken.to_owned());
-        // Not even the one whose workload seems to be gone.
-        world.objects.remove(&set("legacy", "bad"));
-        world.put(&set("legacy", "new"), workload("nats", true));
+        world.put(&set("legacy", "bad"), workload("nats", false));
         world.objects.remove(&set("shop", "good"));
         drop(world);
         let outcome = bed.scanner.once().await;
@@ -276,6 +276,196 @@ async fn a_namespace_that_cannot_be_read_keeps_its_reports() {
             ["natsguard_scan_failures_total 1"]
         );
     }
+}
+
+#[tokio::test]
+async fn nobody_keeps_the_workloads_beside_his_own_from_being_reported() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    let with_map = |name: &str| {
+        let mut workload = workload("nats", true);
+        workload["spec"]["template"]["spec"]["volumes"][1]["configMap"]["name"] = json!(name);
+        workload
+    };
+    let large = "x".repeat(4 << 20);
+    let mut world = bed.server.lock();
+    world.put(&set("legacy", "misnamed"), with_map("Nats"));
+    world.put(&set("legacy", "large"), with_map("large"));
+    world.put(
+        "/api/v1/namespaces/legacy/configmaps/large",
+        json!({"data": {"k": large}}),
+    );
+    world.put(&set("legacy", "unread"), with_map("lost"));
+    let broken = "/api/v1/namespaces/legacy/configmaps/lost";
+    world.broken.push(broken.to_owned());
+    drop(world);
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.failures, outcome.workloads, outcome.faults),
+        (1, 5, 4)
+    );
+    let legacy = ["bad", "large", "misnamed"];
+    let legacy = legacy.map(|name| format!("legacy/natsguard-statefulset-{name}"));
+    assert_eq!(bed.reports(REPORTS)[..3], legacy);
+    let mut world = bed.server.lock();
+    world.objects.remove(&set("legacy", "unread"));
+    world.broken.clear();
+    drop(world);
+    assert_eq!(bed.scanner.once().await.failures, 0);
+    let completed = bed.metric("natsguard_scan_completed_timestamp_seconds");
+    assert!(!completed[0].ends_with(" 0"), "{completed:?}");
+}
+
+#[tokio::test]
+async fn what_would_take_too_much_memory_keeps_its_report_and_is_no_failure() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    bed.scanner.once().await;
+    let mut world = bed.server.lock();
+    let mut dense = workload("nats", true);
+    let pod = &mut dense["spec"]["template"]["spec"];
+    pod["containers"][0]["env"] = json!(vec![json!({"name": "a"}); 10_000]);
+    world.put(&set("legacy", "bad"), dense);
+    // Anybody can write a large report under the name of ours.
+    let name = &ALL[2]["shop/".len()..];
+    let mut report = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "natsguard"}}});
+    report["results"] = json!(vec![json!({"name": "a"}); 2000]);
+    world.put(&format!("{REPORTS}/shop/reports/{name}"), report);
+    drop(world);
+    bed.writes();
+    let outcome = bed.scanner.once().await;
+    assert_eq!(
+        (outcome.workloads, outcome.faults, outcome.failures),
+        (3, 2, 0)
+    );
+    assert_eq!(bed.reports(REPORTS), ALL);
+    assert_eq!(
+        bed.writes(),
+        [format!("PATCH {REPORTS}/shop/reports/{name}")]
+    );
+    assert_eq!(bed.report(ALL[2])["results"], json!([]));
+}
+
+#[tokio::test]
+async fn a_namespace_holds_so_much_and_no_more() {
+    let bed = Bed::new(Reports::None, &[]);
+    let mut world = bed.server.lock();
+    for index in 0..10 {
+        let path = format!("/api/v1/namespaces/legacy/configmaps/{index}");
+        let data = json!({"data": {"k": "x".repeat(2 << 20)}});
+        world.put(&path, data);
+    }
+    drop(world);
+    let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(bed.server.client()));
+    let namespace = Namespace::new("legacy", cluster);
+    for _ in 0..2 {
+        namespace.begin();
+        let mut known = 0;
+        for index in 0..10 {
+            let map = &crate::facts::resource::CONFIG_MAPS;
+            let query = crate::facts::Query::named(map, "legacy", &index.to_string());
+            let answer = namespace.ask(&query).await;
+            known += usize::from(matches!(answer, crate::facts::Known::Objects(_)));
+        }
+        assert_eq!((known, namespace.is_unread()), (5, false));
+    }
+}
+
+#[tokio::test]
+async fn what_the_apiserver_will_not_have_is_counted_and_the_scan_is_complete() {
+    let over = r#"reports.openreports.io "a" is forbidden: exceeded quota: a"#;
+    let right =
+        r#"reports.openreports.io "a" is forbidden: User "b" cannot patch resource "reports""#;
+    let reports = format!("{REPORTS}/legacy");
+    let events = "/apis/events.k8s.io/v1/namespaces/legacy/events";
+    for (kinds, path, code, message, expected) in [
+        (
+            &[Kind::Report][..],
+            reports.as_str(),
+            StatusCode::FORBIDDEN,
+            over,
+            (0, 1),
+        ),
+        (
+            &[Kind::Report],
+            &reports,
+            StatusCode::FORBIDDEN,
+            right,
+            (1, 0),
+        ),
+        (
+            &[Kind::Report],
+            &reports,
+            StatusCode::TOO_MANY_REQUESTS,
+            "later",
+            (1, 0),
+        ),
+        (
+            &[],
+            events,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the name is too long",
+            (0, 1),
+        ),
+    ] {
+        let bed = Bed::new(Reports::Auto, kinds);
+        let refuses = (path.to_owned(), code, message);
+        bed.server.lock().refuses = Some(refuses);
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.failures, outcome.refused), expected, "{message}");
+        let failures = bed.metric("natsguard_scan_failures");
+        assert_eq!(failures, ["natsguard_scan_failures_total 1"]);
+        let completed = bed.metric("natsguard_scan_completed_timestamp_seconds");
+        assert_eq!(!completed[0].ends_with(" 0"), expected.0 == 0, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_workload_or_one_report_and_is_counted() {
+    let listed = "/apis/apps/v1/namespaces/legacy/statefulsets".to_owned();
+    let report = format!("{REPORTS}/legacy/reports/natsguard-statefulset-bad");
+    for (panics, written) in [(listed, 1), (report, 1)] {
+        let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+        bed.scanner.once().await;
+        let mut world = bed.server.lock();
+        world.panics = Some(panics.clone());
+        world.put(&set("legacy", "bad"), workload("nats", false));
+        world.put(&set("shop", "good"), workload("nats", true));
+        drop(world);
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.failures, outcome.removed), (1, 0), "{panics}");
+        assert_eq!(outcome.written, written, "{panics}");
+        assert_eq!(bed.reports(REPORTS), ALL);
+        let completed = bed.metric("natsguard_scan_failures");
+        assert_eq!(completed, ["natsguard_scan_failures_total 1"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reports_and_events_are_written_at_a_pace() {
+    for (kinds, writes) in [(&[Kind::Report][..], 83), (&[], 82)] {
+        let bed = Bed::new(Reports::Auto, kinds);
+        let mut world = bed.server.lock();
+        for index in 0..80 {
+            let path = set("many", &format!("n{index}"));
+            world.put(&path, workload("nats", true));
+        }
+        drop(world);
+        let start = Instant::now();
+        bed.scanner.once().await;
+        assert_eq!(bed.writes().len(), writes);
+        // A second's worth at once, and then one each 50 ms.
+        let least = Duration::from_millis(50) * (u32::try_from(writes).unwrap() - 20);
+        assert!(start.elapsed() >= least, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn what_is_said_of_all_workloads_fits_however_many_there_are() {
+    assert_eq!(share(0), MAX_WORDS);
+    for count in [1, 3, 200, 2000, 10_000, 100_000] {
+        let all = share(count) * count;
+        assert!(all <= MAX_WORDS && all >= MAX_WORDS / 2, "{count}");
+    }
+    assert_eq!(share(1025), share(2048));
 }
 
 #[tokio::test]
@@ -337,6 +527,13 @@ async fn without_reports_a_fault_is_said_on_its_workload_once_an_hour() {
             says("Deployment", "shop", "front")
         ]
     );
+    bed.scanner.once().await;
+    assert_eq!(bed.events(), [""; 0]);
+    // Nor is it said again after it could not be read.
+    let broken = "/api/v1/namespaces/legacy/services";
+    bed.server.lock().broken.push(broken.to_owned());
+    bed.scanner.once().await;
+    bed.server.lock().broken.clear();
     bed.scanner.once().await;
     assert_eq!(bed.events(), [""; 0]);
     tokio::time::advance(Duration::from_hours(1)).await;

@@ -95,7 +95,8 @@ async fn only_a_404_about_the_object_says_that_it_is_not_there() {
     }
     assert_eq!(answer(200, "no JSON".to_owned()).await, Known::Unknown);
     assert_eq!(answer(200, "[]".to_owned()).await, Known::Unknown);
-    assert_eq!(answer(200, "x".repeat(MAX_BYTES + 1)).await, Known::Unknown);
+    // What is too large is so the next time, too.
+    assert_eq!(answer(200, "x".repeat(MAX_BYTES + 1)).await, Known::TooMuch);
 }
 
 #[tokio::test]
@@ -119,7 +120,7 @@ async fn half_a_list_is_none() {
     let server = Server::default()
         .with(SETS, 200, &endless)
         .with(&again, 200, &endless);
-    assert_eq!(server.kube().ask(&query).await, Known::Unknown);
+    assert_eq!(server.kube().ask(&query).await, Known::TooMuch);
     assert_eq!(server.asked().len(), MAX_PAGES);
     let broken = Server::default().with(SETS, 200, &endless);
     assert_eq!(broken.kube().ask(&query).await, Known::Unknown);
@@ -133,7 +134,21 @@ async fn half_a_list_is_none() {
     let large = Server::default()
         .with(SETS, 200, &large)
         .with(&again, 200, &large);
-    assert_eq!(large.kube().ask(&query).await, Known::Unknown);
+    assert_eq!(large.kube().ask(&query).await, Known::TooMuch);
+}
+
+#[tokio::test]
+async fn what_would_take_too_much_memory_is_not_parsed() {
+    let dense = |count: usize| json!({"metadata": {"name": "nats"}, "data": vec![json!({"name": "a"}); count]});
+    let server = Server::default().with(MAP, 200, &dense(10_000));
+    assert_eq!(server.kube().ask(&map()).await, Known::TooMuch);
+    let query = Query::all(&STATEFUL_SETS, "messaging");
+    for (items, expected) in [(8, false), (12, true)] {
+        let list = json!({"items": vec![dense(4000); items]});
+        let server = Server::default().with(SETS, 200, &list);
+        let is_too_much = server.kube().ask(&query).await == Known::TooMuch;
+        assert_eq!(is_too_much, expected, "{items}");
+    }
 }
 
 #[tokio::test]
@@ -149,7 +164,7 @@ async fn volumes_are_kept_for_one_namespace_only() {
 }
 
 #[tokio::test]
-async fn a_name_leads_nowhere_else() {
+async fn a_name_that_cannot_exist_is_not_there_and_leads_nowhere_else() {
     let server = Server::default();
     let kube = server.kube();
     for name in [
@@ -167,8 +182,9 @@ async fn a_name_leads_nowhere_else() {
         let known = kube
             .ask(&Query::named(&CONFIG_MAPS, "messaging", name))
             .await;
+        assert_eq!(known, Known::Absent, "{name}");
+        let known = kube.ask(&Query::all(&SERVICES, name)).await;
         assert_eq!(known, Known::Unknown, "{name}");
-        kube.ask(&Query::all(&SERVICES, name)).await;
     }
     assert!(server.asked().is_empty());
 }

@@ -1,13 +1,16 @@
 //! As much of an apiserver as a scan needs: objects by path, lists in small pages, discovery, applies, Events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use http::{Method, StatusCode};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use kube::Client;
+use kube::client::Body;
 use serde_json::{Value, json};
+use tower::service_fn;
 
-use crate::fake::{self, refusal};
 use crate::reports::{Kind, schema};
 
 /// Small enough that every list of the tests has several pages.
@@ -24,6 +27,10 @@ pub(super) struct World {
     pub(super) kinds: BTreeSet<Kind>,
     /// Paths that begin so are refused.
     pub(super) broken: Vec<String>,
+    /// Writes whose paths begin so are refused with this status and message.
+    pub(super) refuses: Option<(String, StatusCode, &'static str)>,
+    /// Who asks for this path panics.
+    pub(super) panics: Option<String>,
     /// Whether the next page of the next list of reports is forgotten.
     pub(super) forgets: bool,
     /// `METHOD path` of all that was asked.
@@ -40,12 +47,27 @@ impl Apiserver {
 
     pub(super) fn client(&self) -> Client {
         let server = self.clone();
-        fake::client(move |head, body| {
-            let query = head.uri.query().unwrap_or_default();
-            let mut world = server.lock();
-            let answer = world.answer(&head.method, head.uri.path(), query, body);
-            std::future::ready(answer)
-        })
+        let service = service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.serve(request).await) }
+        });
+        Client::new(service, "natsguard")
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let query = head.uri.query().unwrap_or_default();
+        let panics = self.lock().panics.clone();
+        assert_ne!(panics.as_deref(), Some(head.uri.path()));
+        let (status, value) = self
+            .lock()
+            .answer(&head.method, head.uri.path(), query, body);
+        Response::builder()
+            .status(status)
+            .body(Body::from(serde_json::to_vec(&value).unwrap()))
+            .unwrap()
     }
 }
 
@@ -77,7 +99,13 @@ impl World {
     ) -> (StatusCode, Value) {
         self.asked.push(format!("{method} {path}"));
         if self.broken.iter().any(|broken| path.starts_with(broken)) {
-            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "");
+            return status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "");
+        }
+        if let Some((refused, code, message)) = &self.refuses
+            && path.starts_with(refused)
+            && method != Method::GET
+        {
+            return status(*code, message, "");
         }
         let name = path.rsplit('/').next().unwrap_or_default();
         let Some(kind) = path
@@ -85,12 +113,12 @@ impl World {
             .nth(2)
             .map(|group| Kind::ALL.into_iter().find(|kind| kind.group() == group))
         else {
-            return refusal(StatusCode::NOT_FOUND, "NotFound", name);
+            return status(StatusCode::NOT_FOUND, "NotFound", name);
         };
         if let Some(kind) = kind {
             let version = kind.api_version();
             if !self.kinds.contains(&kind) {
-                return refusal(StatusCode::NOT_FOUND, "NotFound", "");
+                return status(StatusCode::NOT_FOUND, "NotFound", "");
             }
             if path == format!("/apis/{version}") {
                 let resource = json!({"name": kind.plural(), "singularName": "", "namespaced": true, "kind": kind.name(), "verbs": []});
@@ -104,7 +132,7 @@ impl World {
         match method.as_str() {
             "GET" if is_list(path) => self.list(path, query),
             "GET" => found.map_or_else(
-                || refusal(StatusCode::NOT_FOUND, "NotFound", name),
+                || status(StatusCode::NOT_FOUND, "NotFound", name),
                 |found| (StatusCode::OK, found),
             ),
             "PATCH" | "POST" if path.contains("/events") => {
@@ -138,28 +166,25 @@ impl World {
         let plural = path.rsplit('/').next().unwrap();
         let all = path.strip_suffix(&format!("/{plural}")).unwrap();
         let is_ours = query.contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3Dnatsguard");
-        let found: Vec<&Value> = self
-            .objects
-            .iter()
-            .filter(|(key, _)| {
-                let rest = key.strip_prefix(all);
-                rest.is_some_and(|rest| rest.contains(&format!("/{plural}/")))
-            })
-            .map(|(_, object)| object)
-            .filter(|object| {
-                let label = &object["metadata"]["labels"]["app.kubernetes.io/managed-by"];
-                !is_ours || label == "natsguard"
-            })
-            .collect();
-        let start: usize = query
-            .split_once("continue=")
-            .map_or(0, |(_, token)| token.parse().unwrap());
-        if start > 0 && is_ours && std::mem::take(&mut self.forgets) {
-            return refusal(StatusCode::GONE, "Expired", "");
+        let name = query
+            .split_once("fieldSelector=metadata.name%3D")
+            .map(|(_, rest)| rest.split('&').next().unwrap());
+        // A token says behind which object a page begins, so that nothing is left out when some go meanwhile.
+        let after = query.split_once("continue=").map(|(_, token)| token);
+        if after.is_some() && is_ours && std::mem::take(&mut self.forgets) {
+            return status(StatusCode::GONE, "Expired", "");
         }
-        let page = found.get(start..).unwrap_or_default();
-        let next = (page.len() > PAGE).then(|| (start + PAGE).to_string());
-        let items: Vec<&Value> = page.iter().copied().take(PAGE).collect();
+        let mut found = self.objects.iter().filter(|(key, object)| {
+            let rest = key.strip_prefix(all);
+            let metadata = &object["metadata"];
+            rest.is_some_and(|rest| rest.contains(&format!("/{plural}/")))
+                && (!is_ours || metadata["labels"]["app.kubernetes.io/managed-by"] == "natsguard")
+                && name.is_none_or(|name| metadata["name"] == name)
+                && after.is_none_or(|after| key.as_str() > after)
+        });
+        let page: Vec<_> = found.by_ref().take(PAGE).collect();
+        let next = found.next().and(page.last()).map(|(key, _)| key);
+        let items: Vec<&Value> = page.iter().map(|(_, object)| *object).collect();
         (
             StatusCode::OK,
             json!({"metadata": {"continue": next}, "items": items}),
@@ -171,5 +196,16 @@ impl World {
 fn is_list(path: &str) -> bool {
     let skipped = if path.starts_with("/api/") { 3 } else { 4 };
     let parts: Vec<&str> = path.split('/').skip(skipped).collect();
-    matches!(parts.as_slice(), ["namespaces", _, _] | [_])
+    match parts.as_slice() {
+        ["namespaces", _, rest @ ..] => rest.len() == 1,
+        rest => rest.len() == 1,
+    }
+}
+
+fn status(code: StatusCode, reason: &str, name: &str) -> (StatusCode, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": reason, "message": reason, "code": code.as_u16(), "details": {"name": name},
+    });
+    (code, status)
 }
