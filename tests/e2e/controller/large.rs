@@ -11,6 +11,7 @@ use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::json;
 
+use super::leader::holder;
 use super::{START, audit, create_in, idle, metric};
 
 const MEMORY: u64 = 64 * 1024 * 1024;
@@ -46,6 +47,12 @@ async fn first_scan(space: &Space, all: u32, nats: u32) -> Result<()> {
     let name = "natsguard_scan_completed_timestamp_seconds";
     space
         .wait("the first complete scan", START, async || {
+            // The former leader may still be there.
+            let pods = space.target.memory(CONTROLLER_LABELS).await?;
+            match holder(space).await {
+                Ok(leader) if pods.contains_key(&leader) => {}
+                other => return Ok(Err(format!("{other:?} leads"))),
+            }
             Ok(match metric(space, name).await {
                 Ok(time) if time > 0.0 => Ok(()),
                 Ok(_) => Err("it is not complete".to_owned()),

@@ -284,7 +284,10 @@ impl Repairer {
 
     /// Has admission repair an object.
     async fn touch(&self, set: &Value, touch: &Touch, began: Instant) -> Result<Touched, Error> {
-        match self.fights.ask(&touch.target, Instant::now()) {
+        match self
+            .fights
+            .ask(&(touch.target.clone(), touch.fault), Instant::now())
+        {
             Permit::Go => {}
             Permit::Left(left) => return Ok(Touched::Later(left)),
             Permit::Fight(left) => {
@@ -350,7 +353,8 @@ impl Repairer {
         let Touch {
             target, policies, ..
         } = touch;
-        self.fights.repaired(target, Instant::now());
+        self.fights
+            .repaired(&(target.clone(), touch.fault), Instant::now());
         self.refused.end(target);
         self.counts.repaired(target.kind, began.elapsed());
         tracing::info!(

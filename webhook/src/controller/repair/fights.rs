@@ -29,6 +29,9 @@ pub(super) enum Permit {
     Left(Duration),
 }
 
+/// An object, and what is wrong with it: whoever scales often makes another fault each time.
+pub(super) type Fault = (Target, u64);
+
 #[derive(Debug, Default)]
 struct Record {
     /// Those since the last fight.
@@ -40,17 +43,17 @@ struct Record {
 
 /// The repairs of the last hour, and the objects that are left alone.
 #[derive(Debug, Default)]
-pub(super) struct Fights(Mutex<BTreeMap<Target, Record>>);
+pub(super) struct Fights(Mutex<BTreeMap<Fault, Record>>);
 
 impl Fights {
     /// Whether an object that is wrong may be repaired.
-    pub(super) fn ask(&self, target: &Target, now: Instant) -> Permit {
+    pub(super) fn ask(&self, fault: &Fault, now: Instant) -> Permit {
         let mut records = self.lock();
-        let Some(record) = records.get_mut(target) else {
+        let Some(record) = records.get_mut(fault) else {
             return Permit::Go;
         };
         if record.is_over(now) {
-            records.remove(target);
+            records.remove(fault);
             return Permit::Go;
         }
         if let Some(until) = record.until {
@@ -69,18 +72,18 @@ impl Fights {
     }
 
     /// Notes a repair.
-    pub(super) fn repaired(&self, target: &Target, now: Instant) {
+    pub(super) fn repaired(&self, fault: &Fault, now: Instant) {
         let mut records = self.lock();
-        records.retain(|known, record| known == target || !record.is_over(now));
-        if records.len() >= MOST && !records.contains_key(target) {
+        records.retain(|known, record| known == fault || !record.is_over(now));
+        if records.len() >= MOST && !records.contains_key(fault) {
             // One that is left alone, or was, is known to be fought for.
             let worth = |record: &Record| (record.tried.is_some(), record.last());
             let least = records.iter().min_by_key(|(_, record)| worth(record));
-            if let Some(least) = least.map(|(target, _)| target.clone()) {
+            if let Some(least) = least.map(|(fault, _)| fault.clone()) {
                 records.remove(&least);
             }
         }
-        let record = records.entry(target.clone()).or_default();
+        let record = records.entry(fault.clone()).or_default();
         record.until = None;
         record.repairs.retain(|at| now - *at < HOUR);
         record.repairs.push(now);
@@ -89,9 +92,8 @@ impl Fights {
     /// Whether an object was repaired within the last minute.
     pub(super) fn is_recent(&self, target: &Target, now: Instant) -> bool {
         let records = self.lock();
-        records
-            .get(target)
-            .is_some_and(|record| record.within(MINUTE, now) > 0)
+        let mut own = records.iter().filter(|((of, _), _)| of == target);
+        own.any(|(_, record)| record.within(MINUTE, now) > 0)
     }
 
     /// How many objects are left alone.
@@ -101,7 +103,7 @@ impl Fights {
         records.values().filter(is_left).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Target, Record>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Fault, Record>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,17 +143,18 @@ mod tests {
     use super::super::plan::Kind;
     use super::*;
 
-    fn target(name: &str) -> Target {
-        Target {
+    fn fault(name: &str) -> Fault {
+        let target = Target {
             kind: Kind::ConfigMap,
             namespace: "messaging".to_owned(),
             name: name.to_owned(),
-        }
+        };
+        (target, 0)
     }
 
     /// Asks every ten seconds, and repairs when that may be done.
     fn run(fights: &Fights, from: Instant, seconds: u64) -> Vec<(u64, Permit)> {
-        let map = target("nats");
+        let map = fault("nats");
         let mut changes: Vec<(u64, Permit)> = Vec::new();
         for second in (0..seconds).step_by(10) {
             let now = from + Duration::from_secs(second);
@@ -192,16 +195,16 @@ mod tests {
         let (fights, now) = (Fights::default(), Instant::now());
         for round in 0..20 {
             let at = now + Duration::from_secs(361 * round);
-            assert_eq!(fights.ask(&target("a"), at), Permit::Go, "{round}");
-            fights.repaired(&target("a"), at);
-            assert_eq!(fights.ask(&target("b"), at), Permit::Go);
+            assert_eq!(fights.ask(&fault("a"), at), Permit::Go, "{round}");
+            fights.repaired(&fault("a"), at);
+            assert_eq!(fights.ask(&fault("b"), at), Permit::Go);
         }
     }
 
     #[test]
     fn who_writes_each_minute_is_noticed_within_the_hour() {
         let (fights, now) = (Fights::default(), Instant::now());
-        let map = target("nats");
+        let map = fault("nats");
         let mut fought = Vec::new();
         for second in (0..3600).step_by(59) {
             let at = now + Duration::from_secs(second);
@@ -219,17 +222,17 @@ mod tests {
     fn it_remembers_so_many_objects_and_no_more() {
         let (fights, now) = (Fights::default(), Instant::now());
         for second in 0..3 {
-            fights.repaired(&target("nats"), now + Duration::from_secs(second));
+            fights.repaired(&fault("nats"), now + Duration::from_secs(second));
         }
         let later = now + Duration::from_secs(3);
-        assert_eq!(fights.ask(&target("nats"), later), Permit::Fight(PAUSE));
+        assert_eq!(fights.ask(&fault("nats"), later), Permit::Fight(PAUSE));
         for index in 0..2000 {
-            fights.repaired(&target(&index.to_string()), later);
+            fights.repaired(&fault(&index.to_string()), later);
         }
         assert_eq!(fights.lock().len(), MOST);
-        assert_eq!(fights.ask(&target("nats"), later), Permit::Left(PAUSE));
+        assert_eq!(fights.ask(&fault("nats"), later), Permit::Left(PAUSE));
         // What nobody asks about any more is forgotten.
-        fights.repaired(&target("other"), later + PAUSE + HOUR);
+        fights.repaired(&fault("other"), later + PAUSE + HOUR);
         assert_eq!(fights.lock().len(), 1);
     }
 }

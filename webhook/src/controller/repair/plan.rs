@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use natsguard_policies::engine::repair_where;
@@ -34,6 +35,8 @@ pub(super) struct Touch {
     pub(super) target: Target,
     /// What is repaired.
     pub(super) policies: Vec<&'static str>,
+    /// Tells what is wrong apart: the same when somebody writes the same fault again, another when the pods change.
+    pub(super) fault: u64,
     /// As it was read.
     pub(super) before: Value,
 }
@@ -62,7 +65,7 @@ pub(super) fn plan(seen: &Seen, settings: &Settings, owned: bool) -> Plan {
         server: Server::of(seen),
         ..Plan::default()
     };
-    for (id, policies) in repairable(seen, settings) {
+    for (id, faults) in repairable(seen, settings) {
         let Some(object) = seen.bundle.object(id) else {
             continue;
         };
@@ -87,7 +90,8 @@ pub(super) fn plan(seen: &Seen, settings: &Settings, owned: bool) -> Plan {
             }),
             None => plan.touches.push(Touch {
                 target,
-                policies: policies.into_iter().collect(),
+                policies: policies(&faults),
+                fault: digest(&faults),
                 before,
             }),
         }
@@ -104,9 +108,24 @@ impl Plan {
     }
 }
 
-/// The objects that repairs of this workload's faults change, with the policies that ask for it.
-fn repairable(seen: &Seen, settings: &Settings) -> BTreeMap<ObjectId, BTreeSet<&'static str>> {
-    let mut objects: BTreeMap<ObjectId, BTreeSet<&'static str>> = BTreeMap::new();
+/// A fault by policy, and what is said of it.
+type Fault = (&'static str, String);
+
+fn policies(faults: &BTreeSet<Fault>) -> Vec<&'static str> {
+    let mut policies: Vec<_> = faults.iter().map(|(policy, _)| *policy).collect();
+    policies.dedup();
+    policies
+}
+
+fn digest(faults: &BTreeSet<Fault>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    faults.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The objects that repairs of this workload's faults change, with the faults that ask for it.
+fn repairable(seen: &Seen, settings: &Settings) -> BTreeMap<ObjectId, BTreeSet<Fault>> {
+    let mut objects: BTreeMap<ObjectId, BTreeSet<Fault>> = BTreeMap::new();
     for judged in seen.report(settings).findings {
         let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
         let ids: BTreeSet<ObjectId> = edits.map(|edit| edit.target().0).collect();
@@ -115,7 +134,7 @@ fn repairable(seen: &Seen, settings: &Settings) -> BTreeMap<ObjectId, BTreeSet<&
             objects
                 .entry(*id)
                 .or_default()
-                .insert(judged.finding.policy);
+                .insert((judged.finding.policy, judged.finding.detail));
         }
     }
     objects
