@@ -88,7 +88,7 @@ pub async fn killed_pod(space: &Space) -> Result<()> {
         .filter(|(at, _)| {
             !kills
                 .iter()
-                .any(|kill| (*kill - MOMENT..*kill + NOTICED).contains(at))
+                .any(|kill| *at + MOMENT >= *kill && *at < *kill + NOTICED)
         })
         .collect();
     ensure!(elsewhere.is_empty(), "killed at {kills:?}: {elsewhere:#?}");
