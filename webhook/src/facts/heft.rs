@@ -65,7 +65,7 @@ mod tests {
             ("[],".repeat(1000), 1000 * 64),
             (r#""a","#.repeat(1000), 1000 * 100),
         ] {
-            let text = format!("[{}null]", text);
+            let text = format!("[{text}null]");
             let value: Value = serde_json::from_str(&text).unwrap();
             let (told, is) = (of_text(&text), of(&value));
             assert!(is >= least && told >= is, "{told} {is} {least}");

@@ -463,7 +463,7 @@ fn what_is_said_of_all_workloads_fits_however_many_there_are() {
     assert_eq!(share(0), MAX_WORDS);
     for count in [1, 3, 200, 2000, 10_000, 100_000] {
         let all = share(count) * count;
-        assert!(all <= MAX_WORDS && all >= MAX_WORDS / 2, "{count}");
+        assert!((MAX_WORDS / 2..=MAX_WORDS).contains(&all), "{count}");
     }
     assert_eq!(share(1025), share(2048));
 }
