@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::live::Seen;
 
-fn settings(exemptions: Value) -> Settings {
+fn settings(exemptions: &Value) -> Settings {
     let settings = json!({
         "action": "off",
         "policies": {
@@ -76,7 +76,7 @@ fn sound() -> Value {
 
 #[test]
 fn a_report_says_what_stands_where_and_what_to_do() {
-    let verdict = verdict(set(), &settings(json!([])));
+    let verdict = verdict(set(), &settings(&json!([])));
     let report = object(&verdict, Kind::Report);
     schema::check(&report);
     let expected = json!({
@@ -128,7 +128,7 @@ fn a_report_says_what_stands_where_and_what_to_do() {
 
 #[test]
 fn a_policy_report_differs_by_its_type_and_where_its_source_stands() {
-    let verdict = verdict(set(), &settings(json!([])));
+    let verdict = verdict(set(), &settings(&json!([])));
     let mut report = object(&verdict, Kind::Report);
     let policy_report = object(&verdict, Kind::PolicyReport);
     schema::check(&policy_report);
@@ -140,7 +140,7 @@ fn a_policy_report_differs_by_its_type_and_where_its_source_stands() {
 
 #[test]
 fn a_sound_workload_passes_every_policy_and_has_no_results() {
-    let verdict = verdict(sound(), &settings(json!([])));
+    let verdict = verdict(sound(), &settings(&json!([])));
     let report = object(&verdict, Kind::Report);
     schema::check(&report);
     assert_eq!(
@@ -152,7 +152,7 @@ fn a_sound_workload_passes_every_policy_and_has_no_results() {
 
 #[test]
 fn an_exempted_fault_is_skipped_with_reason_and_expiry() {
-    let settings = settings(json!([
+    let settings = settings(&json!([
         exemption("other", "2027-12-31"),
         exemption("nats", "2027-12-31")
     ]));
@@ -177,7 +177,7 @@ fn an_exempted_fault_is_skipped_with_reason_and_expiry() {
 
 #[test]
 fn a_fault_says_that_its_exemption_expired() {
-    let settings = settings(json!([exemption("nats", "2027-06-30")]));
+    let settings = settings(&json!([exemption("nats", "2027-06-30")]));
     let verdict = verdict(set(), &settings);
     let report = object(&verdict, Kind::Report);
     schema::check(&report);
@@ -195,7 +195,7 @@ fn a_fault_says_that_its_exemption_expired() {
 
 #[test]
 fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
-    let verdict = verdict(set(), &settings(json!([])));
+    let verdict = verdict(set(), &settings(&json!([])));
     let wanted = object(&verdict, Kind::Report);
     let first = update(wanted.clone(), None, 100).unwrap();
     schema::check(&first);
@@ -238,7 +238,7 @@ fn a_report_is_written_when_it_differs_and_faults_keep_their_time() {
 
 #[test]
 fn faults_with_the_same_words_are_written_once() {
-    let mut verdict = verdict(set(), &settings(json!([])));
+    let mut verdict = verdict(set(), &settings(&json!([])));
     let fault = verdict.entries[0].clone();
     verdict.entries = vec![
         fault.clone(),
@@ -260,7 +260,7 @@ fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
         id: 0,
         unknown: Vec::new(),
     };
-    let settings = settings(json!([]));
+    let settings = settings(&json!([]));
     let mut found = seen.report(&settings);
     let is_warning = |judged: &&Judged| judged.action == Action::Warn;
     let warning = found.findings.iter().find(is_warning).unwrap().clone();
@@ -279,11 +279,11 @@ fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
 
 #[test]
 fn a_name_is_no_longer_than_kubernetes_allows_and_still_one_for_each() {
-    let of = |name: String| {
-        name_of(Workload {
+    let of = |named: String| {
+        name(&Workload {
             namespace: "a".to_owned(),
             kind: "DaemonSet".to_owned(),
-            name,
+            name: named,
         })
     };
     assert_eq!(of("nats".to_owned()), "natsguard-daemonset-nats");
@@ -297,13 +297,9 @@ fn a_name_is_no_longer_than_kubernetes_allows_and_still_one_for_each() {
     );
 }
 
-fn name_of(workload: Workload) -> String {
-    name(&workload)
-}
-
 #[test]
 fn faults_are_counted_and_exemptions_told_apart() {
-    let settings = settings(json!([
+    let settings = settings(&json!([
         exemption("exempt", "2027-12-31"),
         exemption("nats", "2027-06-30"),
         exemption("gone", "2027-12-31"),

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::await_holding_lock,
+    reason = "the guards are dropped before, by name"
+)]
+
 mod apiserver;
 
 use http::StatusCode;

@@ -196,10 +196,11 @@ impl World {
 fn is_list(path: &str) -> bool {
     let skipped = if path.starts_with("/api/") { 3 } else { 4 };
     let parts: Vec<&str> = path.split('/').skip(skipped).collect();
-    match parts.as_slice() {
-        ["namespaces", _, rest @ ..] => rest.len() == 1,
-        rest => rest.len() == 1,
-    }
+    let rest = match parts.as_slice() {
+        ["namespaces", _, rest @ ..] => rest,
+        all => all,
+    };
+    rest.len() == 1
 }
 
 fn status(code: StatusCode, reason: &str, name: &str) -> (StatusCode, Value) {
