@@ -23,7 +23,10 @@ impl Certificate {
     /// cert-manager `Certificate` that will write that Secret.
     pub fn at(workload: &Workload<'_>, path: &str) -> Self {
         match workload.file(path) {
-            Found::Text(text) => names_of_pem(&text.bytes).map_or(Self::Unseen, Self::Names),
+            Found::Text(text) => text
+                .bytes()
+                .and_then(|bytes| names_of_pem(&bytes))
+                .map_or(Self::Unseen, Self::Names),
             Found::NotInBundle("Secret", name) => {
                 promised_names(workload.bundle, workload.namespace, &name)
                     .map_or(Self::Unseen, Self::Names)

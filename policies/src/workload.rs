@@ -390,7 +390,7 @@ impl<'a> Workload<'a> {
     }
 
     /// What a path in the server's container leads to.
-    pub fn file(&self, path: &str) -> Found {
+    pub fn file(&self, path: &str) -> Found<'a> {
         mounts::find(self.bundle, self.namespace, self.pod, self.container, path)
     }
 }
@@ -542,7 +542,7 @@ fn mounted_default(container: &Value) -> Option<String> {
 }
 
 /// Why the file at a path can't be seen.
-fn unseen(bundle: &Bundle, found: &Found, path: &str) -> String {
+fn unseen(bundle: &Bundle, found: &Found<'_>, path: &str) -> String {
     match found {
         Found::Text(_) => String::new(),
         Found::NotInBundle(kind, name) => {

@@ -1,5 +1,6 @@
 //! The configurations of all workloads of a bundle. A text that several workloads read alike is read once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,8 +21,17 @@ const EFFORT: usize = 16 << 20;
 /// The steps for a byte that is parsed.
 const BYTE: usize = 8;
 
-/// The steps for a source of a projected volume: a lookup.
+/// The steps for a lookup: a path is cleaned and an object looked up.
+const LOOKUP: usize = 32;
+
+/// The steps for a source of a projected volume: a lookup of an object.
 const SOURCE: usize = 16;
+
+/// The steps for the path of a mount or an item, which is cleaned to be compared.
+const PATH: usize = 4;
+
+/// A step for so many bytes of a path.
+const PATH_BYTES: usize = 4;
 
 /// A text that is shared is searched for options again by each workload: a step for so many bytes.
 const SHARED_BYTES: usize = 4;
@@ -68,14 +78,32 @@ pub(super) struct Pod<'v> {
 impl<'v> Pod<'v> {
     pub(super) fn new(namespace: &'v str, spec: &'v Value) -> Self {
         let volumes = json::items(spec, &["volumes"]);
-        let sources = |volume| json::items(volume, &["projected", "sources"]).len();
+        let projected = |volume| json::items(volume, &["projected", "sources"]);
+        let sources = volumes.iter().map(|volume| {
+            let sources = projected(volume).iter();
+            1 + items(volume) + sources.map(|source| SOURCE + items(source)).sum::<usize>()
+        });
         Self {
             namespace,
             spec,
             lookups: 0,
-            steps: volumes.len() + SOURCE * volumes.iter().map(sources).sum::<usize>(),
+            steps: LOOKUP + sources.sum::<usize>(),
         }
     }
+}
+
+/// The steps to look through the items of a source.
+fn items(source: &Value) -> usize {
+    [["configMap", "items"], ["secret", "items"]]
+        .iter()
+        .flat_map(|field| json::items(source, field))
+        .map(|item| steps(json::text(item, &["path"])))
+        .sum()
+}
+
+/// The steps to clean a path.
+fn steps(path: Option<&str>) -> usize {
+    PATH + path.map_or(0, str::len) / PATH_BYTES
 }
 
 impl<'b> Files<'b> {
@@ -122,9 +150,16 @@ impl<'b> Files<'b> {
         if !self.may_parse(&text) {
             return too_much(&main.path);
         }
+        let Some(bytes) = text.bytes() else {
+            return Configuration::Unseen(format!(
+                "{} in {} is not base64",
+                main.path,
+                json::field(&main.pointer)
+            ));
+        };
         let mut sources = vec![main];
         let mut includes = Vec::new();
-        let config = conf::read(&text.bytes, &mut |include, from| {
+        let config = conf::read(&bytes, &mut |include, from| {
             let path = included(&sources, include, from);
             let found = self.find(pod, container, &path);
             let found = found.filter(|found| match found {
@@ -135,7 +170,8 @@ impl<'b> Files<'b> {
             match found {
                 Some(Found::Text(text)) => {
                     sources.push(source(&text, path));
-                    conf::Included::Text(text.bytes)
+                    let bytes = text.bytes().map(Cow::into_owned);
+                    bytes.map_or(conf::Included::Missing, conf::Included::Text)
                 }
                 Some(Found::Missing(_) | Found::Absent(..)) => conf::Included::Missing,
                 Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) | None => {
@@ -177,20 +213,23 @@ impl<'b> Files<'b> {
     }
 
     /// What a path leads to: `None` when too much was looked up already.
-    fn find(&mut self, pod: &mut Pod<'_>, container: &Value, path: &str) -> Option<Found> {
-        let mounts = json::items(container, &["volumeMounts"]).len();
-        if pod.lookups >= FREE_PATHS && !self.spend(pod.steps + mounts) {
-            return None;
+    fn find(&mut self, pod: &mut Pod<'_>, container: &Value, path: &str) -> Option<Found<'b>> {
+        if pod.lookups >= FREE_PATHS {
+            let mounts = json::items(container, &["volumeMounts"]).iter();
+            let mounts = mounts.map(|mount| steps(json::text(mount, &["mountPath"])));
+            if !self.spend(pod.steps + steps(Some(path)) + mounts.sum::<usize>()) {
+                return None;
+            }
         }
         pod.lookups += 1;
         let found = mounts::find(self.bundle, pod.namespace, pod.spec, container, path);
         Some(found)
     }
 
-    /// Whether a text may be parsed: any may be once.
-    fn may_parse(&mut self, text: &Text) -> bool {
+    /// Whether a text may be decoded and parsed: any may be once.
+    fn may_parse(&mut self, text: &Text<'_>) -> bool {
         self.seen.insert((text.object, text.pointer.clone()))
-            || self.spend(text.bytes.len().saturating_mul(BYTE))
+            || self.spend(text.written.len().saturating_mul(BYTE))
     }
 
     fn spend(&mut self, steps: usize) -> bool {
@@ -209,7 +248,7 @@ fn included(sources: &[Source], include: &str, from: usize) -> String {
     mounts::clean(&format!("{directory}/{include}"))
 }
 
-fn source(text: &Text, path: String) -> Source {
+fn source(text: &Text<'_>, path: String) -> Source {
     Source {
         object: text.object,
         pointer: text.pointer.clone(),
@@ -217,7 +256,7 @@ fn source(text: &Text, path: String) -> Source {
     }
 }
 
-fn led(found: Option<&Found>) -> Led {
+fn led(found: Option<&Found<'_>>) -> Led {
     match found {
         Some(Found::Text(text)) => Led::To(text.object, text.pointer.clone()),
         Some(Found::Missing(_) | Found::Absent(..)) => Led::Nowhere,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::engine::{repair, unused_files};
 use natsguard_policies::settings::Settings;
@@ -134,4 +136,61 @@ fn many_containers_that_pass_a_file_which_is_none() {
     let volume = json!([{"name": "c", "projected": {"sources": sources}}]);
     let each = pods(3000, &|index| format!("/c/f{index}"), volume);
     assert_eq!(judge(each, [map(&json!({"f": "port: 4222"}))]), 0);
+}
+
+/// A ConfigMap with one encoded file.
+fn encoded(name: &str, key: &str, text: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+        "binaryData": {key: STANDARD.encode(text)}
+    })
+}
+
+fn volumes(mut set: Value, volumes: &[(&str, Value)]) -> Value {
+    let pod = &mut set["spec"]["template"]["spec"];
+    for (path, volume) in volumes {
+        let name = path.replace('/', "");
+        let mount = json!({"name": name, "mountPath": path});
+        let mounts = pod["containers"][0]["volumeMounts"].as_array_mut().unwrap();
+        mounts.push(mount);
+        let mut volume = volume.clone();
+        volume["name"] = json!(name);
+        pod["volumes"].as_array_mut().unwrap().push(volume);
+    }
+    set
+}
+
+#[test]
+fn a_file_of_nothing_but_includes_of_a_large_encoded_one() {
+    let files = json!({"nats.conf": "include b/a\n".repeat(87_000)});
+    let others = [map(&files), encoded("b", "a", &text(1_000_000))];
+    let b = json!({"configMap": {"name": "b"}});
+    let set = volumes(set("nats", "nats", 3), &[("/etc/nats/b", b)]);
+    assert!(judge(vec![set], others) > 0);
+}
+
+#[test]
+fn many_containers_that_pass_a_large_encoded_file() {
+    let container = json!({
+        "image": "x", "args": ["-c", "/c/f"], "volumeMounts": [{"name": "c", "mountPath": "/c"}]
+    });
+    let comment = format!("#{}\n", "x".repeat(1_000_000));
+    let mut set = set("nats", "nats", 1);
+    set["spec"]["template"]["spec"] = json!({
+        "containers": vec![container; 5000], "volumes": [{"name": "c", "configMap": {"name": "b"}}]
+    });
+    assert_eq!(judge(vec![set], [encoded("b", "f", &comment)]), 0);
+}
+
+#[test]
+fn many_includes_through_many_items() {
+    let files = json!({"nats.conf": "include b/a\n".repeat(87_000)});
+    let items: Vec<Value> = (0..40_000)
+        .map(|index| json!({"key": "a", "path": format!("f{index}")}))
+        .chain([json!({"key": "a", "path": "a"})])
+        .collect();
+    let b = json!({"configMap": {"name": "b", "items": items}});
+    let others = [map(&files), encoded("b", "a", "port: 4222")];
+    let set = volumes(set("nats", "nats", 3), &[("/etc/nats/b", b)]);
+    assert!(judge(vec![set], others) > 0);
 }
