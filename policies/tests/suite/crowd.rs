@@ -194,3 +194,28 @@ fn many_includes_through_many_items() {
     let set = volumes(set("nats", "nats", 3), &[("/etc/nats/b", b)]);
     assert!(judge(vec![set], others) > 0);
 }
+
+#[test]
+fn many_routes_to_a_service_under_a_certificate_of_many_names() {
+    let host = |pod| format!("nats-{pod}.nats.default.svc.cluster.local");
+    let names = (0..240_000).map(|_| "a".to_owned());
+    let names: Vec<String> = names.chain((0..999).map(host)).collect();
+    let certificate = json!({
+        "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "nats"},
+        "spec": {"secretName": "tls", "dnsNames": names}
+    });
+    let routes: String = (0..4096)
+        .map(|user| format!("nats://user{user}@nats:6222\n"))
+        .collect();
+    let conf = format!(
+        "cluster {{ port: 6222, tls {{ cert_file: /tls/tls.crt }}, routes: [\n{routes}] }}"
+    );
+    let tls = json!({"secret": {"secretName": "tls"}});
+    let set = volumes(set("nats", "nats", 1000), &[("/tls", tls)]);
+    let others = [
+        map(&json!({"nats.conf": conf})),
+        service("nats", "None"),
+        certificate,
+    ];
+    assert!(judge(vec![set], others) > 0);
+}
