@@ -163,7 +163,7 @@ impl<'a> Neighbours<'a> {
         promises.get(&(namespace, secret)).copied()
     }
 
-    /// Whether so many more pods may be named.
+    /// Whether so many more pods may be named. Where they may not, nothing is refused and no other repair is taken back.
     pub fn may_name(&self, pods: usize) -> bool {
         spend(&self.named, pods)
     }

@@ -1,5 +1,6 @@
 //! What the list of routes should say, entry by entry. Three policies report it; none of them decides alone.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -91,6 +92,8 @@ pub struct Plan {
     pub certificate_seen: bool,
     /// Whether the port the server listens on is set where it can't be read.
     pub port_unseen: bool,
+    /// Whether a Service leads to more pods than may be named in all.
+    pub is_crowded: bool,
 }
 
 impl Plan {
@@ -161,6 +164,7 @@ struct Planner<'a> {
     verification: Verification,
     port: Option<String>,
     is_port_unseen: bool,
+    is_crowded: Cell<bool>,
     domain: &'a str,
     /// The routes of the list, as written.
     written: BTreeSet<String>,
@@ -179,6 +183,7 @@ impl<'a> Planner<'a> {
             verification: verification(workload, neighbours),
             port: listen_port(workload),
             is_port_unseen: is_port_unseen(workload),
+            is_crowded: Cell::new(false),
             domain,
             written: BTreeSet::new(),
             pods: workload
@@ -270,6 +275,7 @@ impl<'a> Planner<'a> {
             uncovered,
             certificate_seen,
             port_unseen: self.is_port_unseen,
+            is_crowded: self.is_crowded.get(),
         }
     }
 
@@ -361,7 +367,13 @@ impl<'a> Planner<'a> {
             .lookup("", "Service", self.workload.namespace, service)
             .found();
         let behind = match found {
-            Some((id, service)) => Some(self.neighbours.behind(id, service)?),
+            Some((id, service)) => {
+                let behind = self.neighbours.behind(id, service);
+                if behind.is_none() {
+                    self.is_crowded.set(true);
+                }
+                Some(behind?)
+            }
             None => None,
         };
         let others = behind.iter().flat_map(|behind| behind.iter());
@@ -370,6 +382,7 @@ impl<'a> Planner<'a> {
                 Planner::new(sibling, self.neighbours, self.domain).peer()
             })?;
             if !self.neighbours.may_name(peer.hosts.len()) {
+                self.is_crowded.set(true);
                 return None;
             }
             let port = peer.port.as_deref().unwrap_or(port);

@@ -1,11 +1,13 @@
 //! Namespaces and objects that the apiserver accepts and nobody means well with: each is judged in good time.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::engine::{evaluate, repair, unused_files};
+use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
 
@@ -265,4 +267,26 @@ fn what_a_namespace_reads_too_often_is_named_and_blinds_no_other() {
         details(objects, "opaque-routes"),
         ["warn: StatefulSet loud/nats4: /etc/nats/s/accounts.conf would have to be read once more"]
     );
+}
+
+#[test]
+fn a_crowd_behind_one_service_is_refused_nothing() {
+    let mut objects = sets(260);
+    objects.extend([
+        service("nats", "None"),
+        map(&json!({"nats.conf": "cluster { port: 6222, routes: [nats://nats:6222] }"})),
+    ]);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let report = evaluate(&bundle, &Settings::default());
+    assert_eq!(report.count(Action::Deny), 0);
+    let crowded = "a cluster route names a Service before more pods than can be named";
+    let found = report.findings.iter();
+    let found = found.filter(|judged| judged.finding.reason == crowded);
+    let actions: BTreeSet<Action> = found.map(|judged| judged.action).collect();
+    assert_eq!(actions, BTreeSet::from([Action::Warn]));
+    let fixed = report
+        .findings
+        .iter()
+        .find(|judged| judged.action == Action::Fix && judged.finding.policy == "service-route");
+    assert!(fixed.is_some());
 }
