@@ -94,6 +94,7 @@ async fn collect(body: &mut Body, mut held: Held, limits: &Limits) -> Result<Byt
             bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend_from_slice(&data);
+        held.moved();
     }
     weigh(Bytes { bytes, held }, limits).await
 }
