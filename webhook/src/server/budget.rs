@@ -2,6 +2,7 @@
 //! new byte for the longest time gives way, if it is still arriving.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -48,6 +49,7 @@ pub(super) struct Held {
     id: u64,
     units: usize,
     cut: Arc<Notify>,
+    waits: Arc<AtomicBool>,
 }
 
 impl Budget {
@@ -80,6 +82,7 @@ impl Budget {
             id,
             units: 0,
             cut,
+            waits: Arc::default(),
         }
     }
 
@@ -135,7 +138,9 @@ impl Held {
                     return false;
                 }
             }
+            self.waits.store(true, Ordering::Relaxed);
             left.await;
+            self.waits.store(false, Ordering::Relaxed);
         }
     }
 
@@ -144,6 +149,12 @@ impl Held {
         if let Some(body) = self.budget.lock().arriving.get_mut(&self.id) {
             body.since = Instant::now();
         }
+    }
+
+    /// Tells whether it waits for others to give memory back.
+    pub(super) fn waits(&self) -> impl Fn() -> bool + use<> {
+        let waits = Arc::clone(&self.waits);
+        move || waits.load(Ordering::Relaxed)
     }
 
     /// The body is complete: what it holds is its own until it is answered.
