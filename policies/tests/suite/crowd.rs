@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use natsguard_policies::bundle::{Bundle, Object};
-use natsguard_policies::engine::{evaluate, repair, unused_files};
+use natsguard_policies::engine::{evaluate, evaluate_one, repair, unused_files};
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
+
+use super::support::lines;
 
 /// Debug builds on a busy machine are given this much. Each of these took a minute or more once, or all memory.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -289,4 +291,106 @@ fn a_crowd_behind_one_service_is_refused_nothing() {
         .iter()
         .find(|judged| judged.action == Action::Fix && judged.finding.policy == "service-route");
     assert!(fixed.is_some());
+}
+
+/// What one evaluation says of each of its workloads, by the id of the object.
+fn each(bundle: &Bundle) -> Vec<(usize, Vec<String>)> {
+    let settings = Settings::default();
+    let sets = bundle.of_kind("apps", "StatefulSet");
+    sets.map(|(id, _)| (id, lines(&evaluate_one(bundle, &settings, id))))
+        .collect()
+}
+
+#[test]
+fn a_workload_beyond_the_bound_is_told_that_it_was_not_checked() {
+    let mut objects = sets(300);
+    let files = routes(4000, |index| format!("gone{index}"));
+    objects.extend([service("nats", "None"), map(&files)]);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let last = lines(&evaluate_one(&bundle, &Settings::default(), 299));
+    assert!(
+        last.iter().any(|line| line.ends_with(
+            "opaque-routes data[\"nats.conf\"].cluster.routes: StatefulSet default/nats299: too many workloads share them"
+        )),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn what_holds_for_all_is_what_holds_for_each() {
+    let mut objects = includers("a", 4, "accounts {}");
+    objects.extend(includers("b", 4, "accounts {}"));
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let each = each(&bundle);
+    assert!(each.iter().all(|(_, lines)| !lines.is_empty()));
+    let mut of_each: Vec<String> = each.into_iter().flat_map(|(_, lines)| lines).collect();
+    let mut of_all = lines(&evaluate(&bundle, &Settings::default()));
+    of_each.sort();
+    of_all.sort();
+    assert_eq!(of_each, of_all);
+}
+
+#[test]
+fn an_honest_crowd_is_judged_as_one_by_one() {
+    let one = |index: usize| {
+        let mut objects = includers(&format!("n{index}"), 1, "accounts {}");
+        objects.rotate_left(index % 4);
+        objects
+    };
+    let bundle =
+        |objects: Vec<Value>| Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let crowd = bundle((0..200).flat_map(one).collect());
+    let mut alone: Vec<String> = (0..200)
+        .flat_map(|index| lines(&evaluate(&bundle(one(index)), &Settings::default())))
+        .collect();
+    let mut together = lines(&evaluate(&crowd, &Settings::default()));
+    alone.sort();
+    together.sort();
+    assert!(alone.len() >= 200);
+    assert_eq!(together, alone);
+}
+
+#[test]
+fn one_main_file_is_read_anew_where_its_includes_differ() {
+    // More ways to read it than are kept.
+    let mut objects: Vec<Value> = (0..7)
+        .flat_map(|index| {
+            let name = format!("nats{index}");
+            let mut part = map(&json!({
+                "routes.conf": format!("cluster {{ port: 6222, routes: [nats://gone{index}:6222] }}")
+            }));
+            part["metadata"]["name"] = json!(name);
+            let volume = json!({"configMap": {"name": name}});
+            [
+                volumes(set(&name, "nats", 3), &[("/etc/nats/part", volume)]),
+                part,
+            ]
+        })
+        .collect();
+    // The same text in another directory, where nothing is mounted beside it.
+    let mut elsewhere = set("elsewhere", "nats", 3);
+    let container = &mut elsewhere["spec"]["template"]["spec"]["containers"][0];
+    container["args"] = json!(["-c", "/srv/nats.conf"]);
+    container["volumeMounts"] =
+        json!([{"name": "c", "mountPath": "/srv/nats.conf", "subPath": "nats.conf"}]);
+    objects.extend([
+        map(&json!({"nats.conf": "include part/routes.conf\n"})),
+        service("nats", "None"),
+        elsewhere,
+    ]);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let each = each(&bundle);
+    for (index, (_, lines)) in each.iter().take(7).enumerate() {
+        let own = format!("nats://gone{index}:6222");
+        let routes = lines.iter().filter(|line| line.contains("nats://gone"));
+        assert!(routes.clone().count() == 1, "{lines:?}");
+        assert!(routes.clone().all(|line| line.contains(&own)), "{lines:?}");
+    }
+    let (_, elsewhere) = each.last().unwrap();
+    assert!(
+        elsewhere.iter().any(|line| line.contains(
+            "StatefulSet default/elsewhere: the included file part/routes.conf is not in the input"
+        )),
+        "{elsewhere:?}"
+    );
 }
