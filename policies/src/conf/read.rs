@@ -7,6 +7,7 @@ use super::value::{self, Entry, KeyOrigin, Kind, Map, Origin, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The deepest nesting of maps and arrays that is evaluated. nats-server has no limit; no real file comes near.
 pub const MAX_DEPTH: usize = 128;
@@ -55,6 +56,8 @@ pub struct Config {
     pub unknown_includes: Vec<String>,
     /// Why nats-server would refuse the configuration. `root` is empty then.
     pub error: Option<ConfigError>,
+    /// Whether its `cluster` block is a template, for the second workload that reads the same.
+    pub(crate) is_template: OnceLock<bool>,
 }
 
 /// Why nats-server would refuse a configuration, and in which of its files.
@@ -113,6 +116,7 @@ impl Document<'_> {
             unresolved: reader.unresolved.into_iter().collect(),
             unknown_includes: reader.unknown_includes,
             error,
+            is_template: OnceLock::new(),
         }
     }
 }

@@ -204,7 +204,8 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     let Some(map) = cluster.as_map() else {
         return opaque(&cluster.origin, "cluster", "cluster is not a block");
     };
-    if is_template(workload, &cluster.origin) {
+    let is_template = || is_template(workload, &cluster.origin);
+    if *config.is_template.get_or_init(is_template) {
         return opaque(&cluster.origin, "cluster", "the file is a template");
     }
     let list = |origin: &conf::Origin, length| {

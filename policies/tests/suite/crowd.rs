@@ -394,3 +394,11 @@ fn one_main_file_is_read_anew_where_its_includes_differ() {
         "{elsewhere:?}"
     );
 }
+
+#[test]
+fn many_workloads_that_share_a_large_file_with_what_looks_like_a_template() {
+    let files = json!({"nats.conf": format!(
+        "cluster {{ port: 6222 }}\nmappings {{ \"a.*\": \"a.{{{{wildcard(1)}}}}\" }}\n{}", text(500_000)
+    )});
+    assert!(judge(sets(130), [map(&files)]) > 0);
+}
