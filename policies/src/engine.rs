@@ -34,12 +34,12 @@ pub struct Judged {
 pub struct Exempted {
     /// The finding.
     pub finding: Finding,
-    /// Why it is let through.
+    /// Why it is let through: the first exemption's word.
     pub reason: String,
     /// The last day of that.
     pub expires: Option<String>,
-    /// The index of the exemption that lets it through.
-    pub exemption: usize,
+    /// The indices of the exemptions that let it through. When the first expires the next does.
+    pub exemptions: Vec<usize>,
 }
 
 /// The outcome of one evaluation, in the order of the objects.
@@ -151,12 +151,13 @@ fn find_faults<'a>(
         if configured == Action::Off {
             continue;
         }
-        let exemption = settings.exemption(
+        let exemptions = settings.exemptions(
             policy.id,
             workload.namespace,
             workload.name(),
             &workload.object.value,
         );
+        let exemptions: Vec<_> = exemptions.collect();
         for mut finding in (policy.evaluate)(&context) {
             if finding.fix.as_ref().is_some_and(|fix| {
                 fix.edits
@@ -165,12 +166,12 @@ fn find_faults<'a>(
             }) {
                 finding.fix = None;
             }
-            if let Some((index, exemption)) = exemption {
+            if let Some((_, exemption)) = exemptions.first() {
                 report.exempted.push(Exempted {
                     finding,
                     reason: exemption.reason.clone(),
                     expires: exemption.expires.clone(),
-                    exemption: index,
+                    exemptions: exemptions.iter().map(|(index, _)| *index).collect(),
                 });
                 continue;
             }
