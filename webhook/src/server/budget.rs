@@ -185,7 +185,7 @@ impl Drop for Held {
 mod tests {
     use std::time::Duration;
 
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -216,7 +216,8 @@ mod tests {
             going.await;
             drop(still);
         };
-        let (grown, ()) = tokio::join!(quick.grow(2 * UNIT), gone);
+        let both = async { tokio::join!(quick.grow(2 * UNIT), gone) };
+        let (grown, ()) = timeout(Duration::from_secs(1), both).await.unwrap();
         assert!(grown);
     }
 
