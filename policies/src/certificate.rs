@@ -1,48 +1,81 @@
 //! The names a certificate is good for.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
-use crate::bundle::Bundle;
+use crate::bundle::Object;
 use crate::json;
-use crate::workload::Workload;
-use crate::workload::mounts::Found;
+use crate::workload::mounts::Text;
 
 /// What is known about the certificate a server shows to its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificate {
     /// The DNS names it holds.
-    Names(Vec<String>),
+    Names(Hosts),
     /// It can't be seen.
     Unseen,
 }
 
-impl Certificate {
-    /// The certificate at a path of the server's container: read from the mounted Secret, or foretold by the
-    /// cert-manager `Certificate` that will write that Secret.
-    pub fn at(workload: &Workload<'_>, path: &str) -> Self {
-        match workload.file(path) {
-            Found::Text(text) => names_of_pem(&text.bytes).map_or(Self::Unseen, Self::Names),
-            Found::NotInBundle("Secret", name) => {
-                promised_names(workload.bundle, workload.namespace, &name)
-                    .map_or(Self::Unseen, Self::Names)
-            }
-            _ => Self::Unseen,
+/// DNS names, as a host is held against them: there may be hundred thousands, and thousands of hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hosts {
+    whole: BTreeSet<String>,
+    /// What follows the `*.` of those that have one.
+    parents: BTreeSet<String>,
+}
+
+impl<'n> FromIterator<&'n str> for Hosts {
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let mut hosts = Self::default();
+        for name in names {
+            match name.strip_prefix("*.") {
+                Some(parent) => hosts.parents.insert(parent.to_ascii_lowercase()),
+                None => hosts.whole.insert(name.to_ascii_lowercase()),
+            };
         }
+        hosts
+    }
+}
+
+impl Hosts {
+    /// Host matching as Go's `crypto/x509` does it: labels are equal, `*` stands for the whole left-most one.
+    fn cover(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        self.whole.contains(&host)
+            || host
+                .split_once('.')
+                .is_some_and(|(_, rest)| self.parents.contains(rest))
+    }
+}
+
+impl Certificate {
+    /// The certificate of a PEM file.
+    pub fn of_file(text: &Text<'_>) -> Self {
+        text.bytes()
+            .and_then(|bytes| names_of_pem(&bytes))
+            .map_or(Self::Unseen, Self::Names)
+    }
+
+    /// What a cert-manager `Certificate` foretells of the Secret that it will write.
+    pub fn promised(certificate: &Object) -> Self {
+        let names = json::items(&certificate.value, &["spec", "dnsNames"]);
+        Self::Names(names.iter().filter_map(Value::as_str).collect())
     }
 
     /// Whether it is known to be good for a host.
     pub fn covers(&self, host: &str) -> bool {
         match self {
-            Self::Names(names) => names.iter().any(|name| matches(name, host)),
+            Self::Names(names) => names.cover(host),
             Self::Unseen => false,
         }
     }
 }
 
 /// The DNS names of the first certificate of a PEM file.
-fn names_of_pem(pem: &[u8]) -> Option<Vec<String>> {
+fn names_of_pem(pem: &[u8]) -> Option<Hosts> {
     let block = Pem::iter_from_buffer(pem)
         .flatten()
         .find(|block| block.label == "CERTIFICATE")?;
@@ -54,41 +87,11 @@ fn names_of_pem(pem: &[u8]) -> Option<Vec<String>> {
             .general_names
             .iter()
             .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                GeneralName::DNSName(name) => Some(*name),
                 _ => None,
             })
             .collect(),
     )
-}
-
-/// `dnsNames` of the cert-manager `Certificate` that writes this Secret.
-fn promised_names(bundle: &Bundle, namespace: &str, secret: &str) -> Option<Vec<String>> {
-    let (_, certificate) =
-        bundle
-            .of_kind("cert-manager.io", "Certificate")
-            .find(|(_, certificate)| {
-                bundle.namespace(certificate) == Some(namespace)
-                    && json::text(&certificate.value, &["spec", "secretName"]) == Some(secret)
-            })?;
-    let names = json::items(&certificate.value, &["spec", "dnsNames"]);
-    Some(
-        names
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
-    )
-}
-
-/// Host matching as Go's `crypto/x509` does it: labels are equal, `*` stands for the whole left-most one.
-fn matches(name: &str, host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    match name.strip_prefix("*.") {
-        Some(parent) => host
-            .split_once('.')
-            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
-        None => name.eq_ignore_ascii_case(host),
-    }
 }
 
 #[cfg(test)]
@@ -97,22 +100,25 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_one_label() {
-        assert!(matches("*.nats", "nats-0.nats"));
-        assert!(!matches("*.nats", "a.nats-0.nats"));
-        assert!(!matches("*.nats", "nats"));
-        assert!(matches("nats-0.NATS", "nats-0.nats."));
+        let covers = |name: &str, host: &str| Hosts::from_iter([name]).cover(host);
+        assert!(covers("*.nats", "nats-0.nats"));
+        assert!(covers("*.Nats", "nats-0.NATS."));
+        assert!(!covers("*.nats", "a.nats-0.nats"));
+        assert!(!covers("*.nats", "nats"));
+        assert!(!covers("*.nats", "*.other"));
+        assert!(covers("nats-0.NATS", "nats-0.nats."));
     }
 
     #[test]
     fn the_names_of_a_pem_file_are_read() {
         let pem = include_bytes!("../fixtures/certificate.pem");
         assert_eq!(
-            names_of_pem(pem).unwrap(),
-            [
+            names_of_pem(pem),
+            Some(Hosts::from_iter([
                 "*.nats-headless",
                 "*.nats-headless.messaging.svc",
                 "nats.example.org"
-            ]
+            ]))
         );
         assert_eq!(
             names_of_pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),

@@ -34,12 +34,12 @@ pub struct Judged {
 pub struct Exempted {
     /// The finding.
     pub finding: Finding,
-    /// Why it is let through.
+    /// Why it is let through: the first exemption's word.
     pub reason: String,
     /// The last day of that.
     pub expires: Option<String>,
-    /// The index of the exemption that lets it through.
-    pub exemption: usize,
+    /// The indices of the exemptions that let it through. When the first expires the next does.
+    pub exemptions: Vec<usize>,
 }
 
 /// The outcome of one evaluation, in the order of the objects.
@@ -84,49 +84,58 @@ pub struct Repaired {
 
 /// Evaluates every policy on every workload of a bundle.
 pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
-    let mut report = Report {
-        objects: bundle.objects().len(),
-        ..Report::default()
-    };
-    let workloads = discover(bundle);
-    let neighbours = Neighbours::new(bundle, &workloads);
-    for workload in &workloads {
-        find_faults(&neighbours, workload, settings, &mut report);
-    }
-    report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
-    // Two workloads that share a file share its faults.
-    report.findings.dedup();
-    withdraw_disputed(settings, &mut report);
-    withdraw_impossible(bundle, settings, &mut report.findings);
-    report
+    evaluate_for_each(bundle, settings).0
 }
 
 /// Of the same evaluation what one workload of the bundle is at fault with.
 pub fn evaluate_one(bundle: &Bundle, settings: &Settings, workload: ObjectId) -> Report {
-    let mut own = Report::default();
+    let (mut report, at_fault) = evaluate_for_each(bundle, settings);
+    let findings = report.findings.into_iter().zip(at_fault.findings);
+    let exempted = report.exempted.into_iter().zip(at_fault.exempted);
+    report.findings = findings
+        .filter_map(|(judged, of)| of.contains(&workload).then_some(judged))
+        .collect();
+    report.exempted = exempted
+        .filter_map(|(exempted, of)| (of == workload).then_some(exempted))
+        .collect();
+    report
+}
+
+/// Which workloads are at fault, for each entry of a report.
+#[derive(Default)]
+struct AtFault {
+    findings: Vec<Vec<ObjectId>>,
+    exempted: Vec<ObjectId>,
+}
+
+fn evaluate_for_each(bundle: &Bundle, settings: &Settings) -> (Report, AtFault) {
+    let mut report = Report {
+        objects: bundle.objects().len(),
+        ..Report::default()
+    };
+    let mut at_fault = AtFault::default();
+    let mut found = Vec::new();
     let workloads = discover(bundle);
     let neighbours = Neighbours::new(bundle, &workloads);
-    for found in workloads.iter().filter(|found| found.id == workload) {
-        find_faults(&neighbours, found, settings, &mut own);
+    for workload in &workloads {
+        find_faults(&neighbours, workload, settings, &mut report);
+        let findings = report.findings.drain(..);
+        found.extend(findings.map(|judged| (judged, vec![workload.id])));
+        at_fault.exempted.resize(report.exempted.len(), workload.id);
     }
-    let key = |finding: &Finding| {
-        let Place {
-            object,
-            pointer,
-            span,
-            ..
-        } = &finding.place;
-        let start = span.as_ref().map(|span| span.start);
-        let said = (finding.policy, finding.reason, finding.detail.clone());
-        (*object, pointer.clone(), start, said)
-    };
-    let keys: BTreeSet<_> = own.findings.iter().map(|own| key(&own.finding)).collect();
-    let mut report = evaluate(bundle, settings);
-    report
-        .findings
-        .retain(|judged| keys.contains(&key(&judged.finding)));
-    report.exempted = own.exempted;
-    report
+    found.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
+    // Two workloads that share a file share its faults.
+    found.dedup_by(|(later, its), (earlier, all)| {
+        let is_same = later == earlier;
+        if is_same {
+            all.append(its);
+        }
+        is_same
+    });
+    (report.findings, at_fault.findings) = found.into_iter().unzip();
+    withdraw_disputed(settings, &mut report);
+    withdraw_impossible(bundle, settings, &mut report.findings);
+    (report, at_fault)
 }
 
 /// Adds what a workload is at fault with.
@@ -142,12 +151,13 @@ fn find_faults<'a>(
         if configured == Action::Off {
             continue;
         }
-        let exemption = settings.exemption(
+        let exemptions = settings.exemptions(
             policy.id,
             workload.namespace,
             workload.name(),
             &workload.object.value,
         );
+        let exemptions: Vec<_> = exemptions.collect();
         for mut finding in (policy.evaluate)(&context) {
             if finding.fix.as_ref().is_some_and(|fix| {
                 fix.edits
@@ -156,12 +166,12 @@ fn find_faults<'a>(
             }) {
                 finding.fix = None;
             }
-            if let Some((index, exemption)) = exemption {
+            if let Some((_, exemption)) = exemptions.first() {
                 report.exempted.push(Exempted {
                     finding,
                     reason: exemption.reason.clone(),
                     expires: exemption.expires.clone(),
-                    exemption: index,
+                    exemptions: exemptions.iter().map(|(index, _)| *index).collect(),
                 });
                 continue;
             }

@@ -70,7 +70,7 @@ pub struct Exemption {
 /// What an exemption is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// It lifts a fault.
+    /// It lifts a fault, or may when its policy is no longer off.
     Used,
     /// Its last day is over.
     Expired,
@@ -218,16 +218,16 @@ impl Settings {
             .map_or(&NONE, |settings| &settings.drivers)
     }
 
-    /// The exemption that lifts a policy from a workload, if there is one that still holds, and its index.
-    pub fn exemption(
+    /// The exemptions that lift a policy from a workload and still hold, each with its index.
+    pub fn exemptions(
         &self,
         policy: &str,
         namespace: &str,
         name: &str,
         workload: &Value,
-    ) -> Option<(usize, &Exemption)> {
-        let mut all = self.exemptions.iter().enumerate();
-        all.find(|(_, exemption)| {
+    ) -> impl Iterator<Item = (usize, &Exemption)> {
+        let all = self.exemptions.iter().enumerate();
+        all.filter(move |(_, exemption)| {
             !self.is_expired(exemption) && exemption.covers(policy, namespace, name, workload)
         })
     }
@@ -245,12 +245,15 @@ impl Settings {
         })
     }
 
-    /// What each exemption is good for, `used` being those that lifted something ([`crate::engine::Exempted::exemption`]).
+    /// What each exemption is good for, `used` being those that lifted something ([`crate::engine::Exempted::exemptions`]).
     pub fn standings(&self, used: &BTreeSet<usize>) -> Vec<Standing> {
+        let is_off = |exemption: &Exemption| {
+            rules::find(&exemption.policy).is_some_and(|policy| self.action(policy) == Action::Off)
+        };
         let standing = |(index, exemption): (usize, &Exemption)| {
             if self.is_expired(exemption) {
                 Standing::Expired
-            } else if used.contains(&index) {
+            } else if used.contains(&index) || is_off(exemption) {
                 Standing::Used
             } else {
                 Standing::Unused
@@ -376,7 +379,8 @@ mod tests {
         let workload = json!({"metadata": {"labels": {"app": "nats"}}});
         let exempt = |settings: &Settings, policy: &str, namespace: &str, name: &str| {
             settings
-                .exemption(policy, namespace, name, &workload)
+                .exemptions(policy, namespace, name, &workload)
+                .next()
                 .is_some()
         };
         assert!(exempt(&settings, "network-filesystem", "legacy", "nats"));
@@ -405,6 +409,17 @@ mod tests {
         assert_eq!(
             settings.standings(&used),
             [Standing::Used, Standing::Expired, Standing::Unused]
+        );
+        let off = PolicySettings {
+            action: Some(Action::Off),
+            ..PolicySettings::default()
+        };
+        let mut without = settings.clone();
+        without.policies.insert("short-route".to_owned(), off);
+        assert_eq!(
+            without.standings(&used),
+            [Standing::Used, Standing::Expired, Standing::Used],
+            "nobody looked"
         );
         let expired = |name: &str| {
             let expired = settings.expired("short-route", "legacy", name, &json!({}));

@@ -121,7 +121,11 @@ pub enum Configuration {
         config: Arc<conf::Config>,
         /// For each file of `config.files` the object that holds it.
         sources: Vec<Source>,
+        /// An included file that was left out, as too much was read in its namespace already.
+        refused: Option<String>,
     },
+    /// The file is there, and too much was read in its namespace already: its path.
+    Refused(String),
     /// There is a file, and it can't be seen: why.
     Unseen(String),
     /// The object that holds the file is not in the cluster: which.
@@ -224,10 +228,9 @@ impl<'a> Workload<'a> {
         candidates
             .into_iter()
             .find_map(|(evidence, container_pointer, container, command)| {
-                let configuration = configuration(files, &mut mounted, container, &command);
-                if evidence == Evidence::File && !is_nats_conf(&configuration) {
-                    return None;
-                }
+                let must_be_one = evidence == Evidence::File;
+                let configuration =
+                    configuration(files, &mut mounted, container, &command, must_be_one)?;
                 let spec = object.value.get("spec");
                 Some(Self {
                     bundle,
@@ -320,6 +323,15 @@ impl<'a> Workload<'a> {
         }
     }
 
+    /// The file of the configuration that was not read, as too much was read in the namespace already.
+    pub fn refused_file(&self) -> Option<&str> {
+        match &self.configuration {
+            Configuration::Refused(path) => Some(path),
+            Configuration::Known { refused, .. } => refused.as_deref(),
+            Configuration::None | Configuration::Unseen(_) | Configuration::Absent(_) => None,
+        }
+    }
+
     /// The `cluster` block, when it is one.
     pub fn cluster(&self) -> Option<&conf::Map> {
         self.values()?.find(&["cluster"])?.as_map()
@@ -390,7 +402,7 @@ impl<'a> Workload<'a> {
     }
 
     /// What a path in the server's container leads to.
-    pub fn file(&self, path: &str) -> Found {
+    pub fn file(&self, path: &str) -> Found<'a> {
         mounts::find(self.bundle, self.namespace, self.pod, self.container, path)
     }
 }
@@ -493,28 +505,26 @@ fn is_streaming(container: &Value, command: &CommandLine) -> bool {
 }
 
 /// Whether a file that is only known to be passed with `-c` is a nats.conf.
-fn is_nats_conf(configuration: &Configuration) -> bool {
-    match configuration {
-        Configuration::Known { config, .. } => {
-            config.error.is_none() && config.root.find(TELLING_OPTIONS).is_some()
-        }
-        Configuration::None | Configuration::Unseen(_) | Configuration::Absent(_) => false,
-    }
+fn is_nats_conf(config: &conf::Config) -> bool {
+    config.error.is_none() && config.root.find(TELLING_OPTIONS).is_some()
 }
 
-fn configuration(
-    files: &mut Files<'_>,
-    pod: &mut Pod<'_>,
+/// The configuration of a container: `None` when what it passes must be a nats.conf to make it a server, and is none.
+fn configuration<'a>(
+    files: &mut Files<'a>,
+    pod: &mut Pod<'a>,
     container: &Value,
     command: &CommandLine,
-) -> Configuration {
+    must_be_one: bool,
+) -> Option<Configuration> {
     // NATS Streaming reads the NATS options from its own file (`-sc`) when there is no other.
     let flag = command
         .last(&["c", "config"])
         .or_else(|| command.last(&["sc", "stan_config"]));
+    let unseen = |why: String| (!must_be_one).then_some(Configuration::Unseen(why));
     let path = match flag {
         Some(flag) if flag.is_expanded_later() => {
-            return Configuration::Unseen(format!(
+            return unseen(format!(
                 "its path {} is put together at run time",
                 flag.name
             ));
@@ -522,15 +532,15 @@ fn configuration(
         Some(flag) => mounts::clean(&flag.value),
         None if command.hidden => match mounted_default(container) {
             Some(path) => path,
-            None => return Configuration::Unseen("a wrapper starts the server".to_owned()),
+            None => return unseen("a wrapper starts the server".to_owned()),
         },
-        None if command.overrides_image => return Configuration::None,
+        None if command.overrides_image => return Some(Configuration::None),
         None => match mounted_default(container) {
             Some(path) => path,
-            None => return Configuration::Unseen("it is the image's own".to_owned()),
+            None => return unseen("it is the image's own".to_owned()),
         },
     };
-    files.read(pod, container, path)
+    files.read(pod, container, path, must_be_one)
 }
 
 /// The first of the images' own configuration paths on which something is mounted.
@@ -542,7 +552,7 @@ fn mounted_default(container: &Value) -> Option<String> {
 }
 
 /// Why the file at a path can't be seen.
-fn unseen(bundle: &Bundle, found: &Found, path: &str) -> String {
+fn unseen(bundle: &Bundle, found: &Found<'_>, path: &str) -> String {
     match found {
         Found::Text(_) => String::new(),
         Found::NotInBundle(kind, name) => {

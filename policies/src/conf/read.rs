@@ -7,12 +7,13 @@ use super::value::{self, Entry, KeyOrigin, Kind, Map, Origin, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The deepest nesting of maps and arrays that is evaluated. nats-server has no limit; no real file comes near.
 pub const MAX_DEPTH: usize = 128;
 /// The deepest nesting of includes. nats-server has no limit, and never ends on a file that includes itself.
 pub const MAX_INCLUDE_DEPTH: usize = 32;
-/// The largest number of includes.
+/// The largest number of includes, those counted whose text is not known.
 pub const MAX_INCLUDES: usize = 1000;
 /// The most that variables may add to a configuration, in bytes of memory, roughly.
 const MAX_COPIED: usize = 32 << 20;
@@ -55,6 +56,8 @@ pub struct Config {
     pub unknown_includes: Vec<String>,
     /// Why nats-server would refuse the configuration. `root` is empty then.
     pub error: Option<ConfigError>,
+    /// Whether its `cluster` block is a template, for the second workload that reads the same.
+    pub(crate) is_template: OnceLock<bool>,
 }
 
 /// Why nats-server would refuse a configuration, and in which of its files.
@@ -98,6 +101,7 @@ impl Document<'_> {
         let mut reader = Reader {
             include,
             files: vec![main],
+            includes: 0,
             unresolved: BTreeSet::new(),
             unknown_includes: Vec::new(),
             copied: 0,
@@ -112,6 +116,7 @@ impl Document<'_> {
             unresolved: reader.unresolved.into_iter().collect(),
             unknown_includes: reader.unknown_includes,
             error,
+            is_template: OnceLock::new(),
         }
     }
 }
@@ -119,6 +124,7 @@ impl Document<'_> {
 struct Reader<'r> {
     include: &'r mut dyn FnMut(&str, usize) -> Included,
     files: Vec<File>,
+    includes: usize,
     unresolved: BTreeSet<String>,
     unknown_includes: Vec<String>,
     copied: usize,
@@ -412,6 +418,10 @@ impl Evaluation<'_, '_> {
         if path.is_empty() {
             return Err(self.error(token.start(), "include without a path"));
         }
+        self.reader.includes += 1;
+        if self.reader.includes > MAX_INCLUDES {
+            return Err(self.error(token.start(), "too many includes"));
+        }
         let included = (self.reader.include)(&path, self.file);
         let text = match included {
             Included::Text(text) => text,
@@ -425,9 +435,6 @@ impl Evaluation<'_, '_> {
         };
         if self.depth >= MAX_INCLUDE_DEPTH {
             return Err(self.error(token.start(), "includes are nested too deeply"));
-        }
-        if self.reader.files.len() > MAX_INCLUDES {
-            return Err(self.error(token.start(), "too many includes"));
         }
         let file = self.reader.files.len();
         self.reader.files.push(File {

@@ -118,12 +118,20 @@ pub fn read(workload: &Workload<'_>) -> Routes {
             place: nowhere,
             detail: why.clone(),
         },
+        Configuration::Refused(path) => Routes::Opaque {
+            place: nowhere,
+            detail: too_often(path),
+        },
         Configuration::Absent(object) => Routes::Absent {
             place: nowhere,
             object: object.clone(),
         },
         Configuration::Known { config, .. } => in_file(workload, config),
     }
+}
+
+fn too_often(path: &str) -> String {
+    format!("{path} would have to be read too often")
 }
 
 fn too_many(place: Place) -> Routes {
@@ -161,9 +169,16 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     }
     // What is not written here may be written there.
     let unseen = || {
-        config.unknown_includes.first().map(|path| Routes::Opaque {
+        let detail = match (workload.refused_file(), config.unknown_includes.first()) {
+            (Some(path), _) => too_often(path),
+            (None, Some(path)) => {
+                format!("the included file {path} {}", workload.bundle.unseen())
+            }
+            (None, None) => return None,
+        };
+        Some(Routes::Opaque {
             place: nowhere(),
-            detail: format!("the included file {path} {}", workload.bundle.unseen()),
+            detail,
         })
     };
     let Some(cluster) = config.root.find(&["cluster"]) else {
@@ -189,7 +204,8 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     let Some(map) = cluster.as_map() else {
         return opaque(&cluster.origin, "cluster", "cluster is not a block");
     };
-    if is_template(workload, &cluster.origin) {
+    let is_template = || is_template(workload, &cluster.origin);
+    if *config.is_template.get_or_init(is_template) {
         return opaque(&cluster.origin, "cluster", "the file is a template");
     }
     let list = |origin: &conf::Origin, length| {

@@ -1,11 +1,14 @@
 //! What the workloads of a bundle are to each other: the pods behind the same Service, and lists that several share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::bundle::{Bundle, Lookup, Object, ObjectId};
+use crate::certificate::Certificate;
+use crate::json;
 use crate::routes::list::Home;
+use crate::workload::mounts::Found;
 use crate::workload::{Kind, Workload};
 
 /// So many pods of others may be named in the repairs of one evaluation. Each of n workloads behind one Service names the
@@ -29,10 +32,22 @@ pub struct Neighbours<'a> {
     sets: BTreeMap<&'a str, Vec<&'a Workload<'a>>>,
     peers: RefCell<BTreeMap<ObjectId, Option<Rc<Peer>>>>,
     selected: RefCell<BTreeMap<ObjectId, Siblings<'a>>>,
+    certificates: RefCell<BTreeMap<Holder, Rc<Certificate>>>,
+    /// The cert-manager `Certificate` that writes a Secret, by namespace and name of the Secret.
+    promises: OnceCell<BTreeMap<(&'a str, &'a str), ObjectId>>,
     lists: RefCell<BTreeSet<(ObjectId, String, Option<usize>)>>,
     compared: Cell<usize>,
     named: Cell<usize>,
     shared: Cell<usize>,
+}
+
+/// What holds a certificate.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Holder {
+    /// A string of an object.
+    Text(ObjectId, String),
+    /// A cert-manager `Certificate`.
+    Promise(ObjectId),
 }
 
 /// StatefulSets behind a Service.
@@ -70,6 +85,8 @@ impl<'a> Neighbours<'a> {
             sets,
             peers: RefCell::default(),
             selected: RefCell::default(),
+            certificates: RefCell::default(),
+            promises: OnceCell::new(),
             compared: Cell::new(MAX_COMPARED),
             lists: RefCell::default(),
             named: Cell::new(MAX_NAMED),
@@ -105,7 +122,48 @@ impl<'a> Neighbours<'a> {
         peer.clone()
     }
 
-    /// Whether so many more pods may be named.
+    /// The certificate at a path of a server's container, read once however many show it: from the mounted Secret, or
+    /// foretold by the cert-manager `Certificate` that will write that Secret.
+    pub fn certificate(&self, workload: &Workload<'a>, path: &str) -> Rc<Certificate> {
+        let found = workload.file(path);
+        let promise = match &found {
+            Found::NotInBundle("Secret", secret) => self.promise(workload.namespace, secret),
+            _ => None,
+        };
+        let holder = match (&found, promise) {
+            (Found::Text(text), _) => Holder::Text(text.object, text.pointer.clone()),
+            (_, Some(id)) => Holder::Promise(id),
+            (_, None) => return Rc::new(Certificate::Unseen),
+        };
+        let read = || match (&found, promise.and_then(|id| self.bundle.object(id))) {
+            (Found::Text(text), _) => Certificate::of_file(text),
+            (_, Some(object)) => Certificate::promised(object),
+            (_, None) => Certificate::Unseen,
+        };
+        let mut certificates = self.certificates.borrow_mut();
+        Rc::clone(
+            certificates
+                .entry(holder)
+                .or_insert_with(|| Rc::new(read())),
+        )
+    }
+
+    fn promise(&self, namespace: &str, secret: &str) -> Option<ObjectId> {
+        let bundle = self.bundle;
+        let promises = self.promises.get_or_init(|| {
+            let mut promises = BTreeMap::new();
+            for (id, certificate) in bundle.of_kind("cert-manager.io", "Certificate") {
+                let secret = json::text(&certificate.value, &["spec", "secretName"]);
+                if let Some(key) = bundle.namespace(certificate).zip(secret) {
+                    promises.entry(key).or_insert(id);
+                }
+            }
+            promises
+        });
+        promises.get(&(namespace, secret)).copied()
+    }
+
+    /// Whether so many more pods may be named. Where they may not, nothing is refused and no other repair is taken back.
     pub fn may_name(&self, pods: usize) -> bool {
         spend(&self.named, pods)
     }

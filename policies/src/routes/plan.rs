@@ -1,7 +1,10 @@
 //! What the list of routes should say, entry by entry. Three policies report it; none of them decides alone.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use crate::bundle::ObjectId;
 use crate::certificate::Certificate;
 use crate::conf;
 use crate::policy::Edit;
@@ -51,14 +54,14 @@ pub enum Verification {
     /// No TLS, or `insecure: true`.
     Off,
     /// Hosts are checked against this certificate.
-    On(Certificate),
+    On(Rc<Certificate>),
 }
 
 impl Verification {
     /// The certificate that hosts are checked against, where it can be looked at.
     fn seen(&self) -> Option<&Certificate> {
         match self {
-            Self::On(certificate) if *certificate != Certificate::Unseen => Some(certificate),
+            Self::On(certificate) if **certificate != Certificate::Unseen => Some(certificate),
             Self::On(_) | Self::Off => None,
         }
     }
@@ -89,6 +92,8 @@ pub struct Plan {
     pub certificate_seen: bool,
     /// Whether the port the server listens on is set where it can't be read.
     pub port_unseen: bool,
+    /// Whether a Service leads to more pods than may be named in all.
+    pub is_crowded: bool,
 }
 
 impl Plan {
@@ -159,6 +164,7 @@ struct Planner<'a> {
     verification: Verification,
     port: Option<String>,
     is_port_unseen: bool,
+    is_crowded: Cell<bool>,
     domain: &'a str,
     /// The routes of the list, as written.
     written: BTreeSet<String>,
@@ -174,9 +180,10 @@ impl<'a> Planner<'a> {
             workload,
             neighbours,
             governing: workload.governing(),
-            verification: verification(workload),
+            verification: verification(workload, neighbours),
             port: listen_port(workload),
             is_port_unseen: is_port_unseen(workload),
+            is_crowded: Cell::new(false),
             domain,
             written: BTreeSet::new(),
             pods: workload
@@ -214,7 +221,9 @@ impl<'a> Planner<'a> {
             .filter(|pod| !listed.contains(pod))
             .copied()
             .collect();
-        let mut unplaced = missing.clone();
+        // All have a name that the certificate covers, or no route to the Service can be repaired.
+        let mut unplaced: Option<Vec<String>> =
+            missing.iter().map(|pod| self.best_host(*pod)).collect();
         let mut decisions = Vec::with_capacity(entries.len());
         for (index, (entry, named)) in entries.into_iter().zip(&named).enumerate() {
             let route = Route::parse(&entry.text);
@@ -231,9 +240,10 @@ impl<'a> Planner<'a> {
                 }
                 Named::Pod { .. } if self.pods.is_some() => (Some(Fault::Ghost), Some(Vec::new())),
                 Named::Service | Named::Loopback => {
-                    let with = self.all_pods(&route, &unplaced);
+                    let hosts = unplaced.as_deref();
+                    let with = hosts.and_then(|hosts| self.all_pods(&route, hosts));
                     if with.is_some() {
-                        unplaced.clear();
+                        unplaced = Some(Vec::new());
                     }
                     (Some(Fault::Service), with)
                 }
@@ -265,6 +275,7 @@ impl<'a> Planner<'a> {
             uncovered,
             certificate_seen,
             port_unseen: self.is_port_unseen,
+            is_crowded: self.is_crowded.get(),
         }
     }
 
@@ -339,8 +350,8 @@ impl<'a> Planner<'a> {
         )
     }
 
-    /// What a route to the Service becomes: one to each pod that has none.
-    fn all_pods(&self, route: &Route<'_>, pods: &[u32]) -> Option<Vec<String>> {
+    /// What a route to the Service becomes: one to each pod that has none, at these hosts.
+    fn all_pods(&self, route: &Route<'_>, hosts: &[String]) -> Option<Vec<String>> {
         let port = self.port.as_deref().or(route.port)?;
         // A Service may map its port to another one; where the server's own can't be read nobody knows which.
         if self.pods.is_none() || !self.can_name_pods() || self.is_port_unseen {
@@ -348,7 +359,7 @@ impl<'a> Planner<'a> {
         }
         // The Service may lead to the pods of several workloads, which are one cluster then. They stand in the order of the
         // input, so that each of the workloads asks for the same.
-        let mut routes = Vec::new();
+        let mut routes: Vec<(ObjectId, Vec<String>)> = Vec::new();
         let service = route.host.split('.').next().unwrap_or_default();
         let found = self
             .workload
@@ -356,7 +367,13 @@ impl<'a> Planner<'a> {
             .lookup("", "Service", self.workload.namespace, service)
             .found();
         let behind = match found {
-            Some((id, service)) => Some(self.neighbours.behind(id, service)?),
+            Some((id, service)) => {
+                let behind = self.neighbours.behind(id, service);
+                if behind.is_none() {
+                    self.is_crowded.set(true);
+                }
+                Some(behind?)
+            }
             None => None,
         };
         let others = behind.iter().flat_map(|behind| behind.iter());
@@ -365,6 +382,7 @@ impl<'a> Planner<'a> {
                 Planner::new(sibling, self.neighbours, self.domain).peer()
             })?;
             if !self.neighbours.may_name(peer.hosts.len()) {
+                self.is_crowded.set(true);
                 return None;
             }
             let port = peer.port.as_deref().unwrap_or(port);
@@ -372,10 +390,7 @@ impl<'a> Planner<'a> {
             let theirs = theirs.filter(|with| !self.written.contains(with));
             routes.push((sibling.id, theirs.collect()));
         }
-        let own = pods
-            .iter()
-            .map(|pod| Some(route.to(&self.best_host(*pod)?, port)))
-            .collect::<Option<Vec<_>>>()?;
+        let own = hosts.iter().map(|host| route.to(host, port)).collect();
         routes.push((self.workload.id, own));
         routes.sort_by_key(|(id, _)| *id);
         Some(routes.into_iter().flat_map(|(_, routes)| routes).collect())
@@ -545,7 +560,7 @@ fn is_port(port: &str) -> bool {
 
 /// Whether cluster TLS checks the names of hosts, and against what.
 /// nats-server verifies in both directions unless `insecure` is set (server/opts.go `GenTLSConfig`, server/route.go).
-fn verification(workload: &Workload<'_>) -> Verification {
+fn verification<'a>(workload: &Workload<'a>, neighbours: &Neighbours<'a>) -> Verification {
     let Some(tls) = workload
         .cluster()
         .and_then(|cluster| cluster.find(&["tls"]))
@@ -553,13 +568,16 @@ fn verification(workload: &Workload<'_>) -> Verification {
         return Verification::Off;
     };
     let Some(tls) = tls.as_map() else {
-        return Verification::On(Certificate::Unseen);
+        return Verification::On(Rc::new(Certificate::Unseen));
     };
     if tls.find(&["insecure"]).and_then(conf::Value::as_bool) == Some(true) {
         return Verification::Off;
     }
     let path = tls.find(&["cert_file"]).and_then(conf::Value::as_str);
-    Verification::On(path.map_or(Certificate::Unseen, |path| Certificate::at(workload, path)))
+    Verification::On(path.map_or_else(
+        || Rc::new(Certificate::Unseen),
+        |path| neighbours.certificate(workload, path),
+    ))
 }
 
 /// Puts edits of one comma list into its text: `with[i]` stands for word `i` when it is there.

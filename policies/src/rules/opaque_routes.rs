@@ -15,6 +15,9 @@
 //! is written out. Variables, `{{…}}` and `${…}` inside the `cluster` block are not. Neither is a workload whose name,
 //! namespace or `serviceName` is no DNS label: a template that nobody has filled in.
 //!
+//! In a namespace whose workloads would have to read large files thousands of times over, some of them are not read. Each
+//! workload of any kind that goes without one is named.
+//!
 //! ## Example
 //!
 //! ```yaml fault
@@ -78,6 +81,18 @@ pub const ABSENT: &str = "the file with the cluster routes does not exist yet";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
+    if let Some(path) = workload.refused_file() {
+        return vec![finding(
+            POLICY.id,
+            workload.own_place(workload.container_pointer.clone()),
+            "too much had to be read, so not all of the configuration was checked",
+            format!(
+                "{}: {path} would have to be read once more",
+                workload.title()
+            ),
+            "check it apart from the other workloads of its namespace",
+        )];
+    }
     let is_several = workload.replicas.is_none_or(|replicas| replicas > 1);
     if workload.kind != Kind::StatefulSet || !is_several {
         return Vec::new();

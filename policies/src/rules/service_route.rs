@@ -123,6 +123,9 @@ pub const POLICY: Policy = Policy {
     evaluate,
 };
 
+/// Other words than [`REASON`]: this finding takes no repair back that another workload asks for at the same place.
+const CROWDED: &str = "a cluster route names a Service before more pods than can be named";
+
 const REASON: &str = "a cluster route names a Service, an address or a bare host instead of a pod";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
@@ -139,14 +142,15 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             match decision.fault {
                 Some(Fault::Service) => {
                     let edits = plan.edit(index);
+                    let is_crowded = plan.is_crowded && decision.with.is_none();
                     let found = finding(
                         POLICY.id,
                         place,
-                        REASON,
+                        if is_crowded { CROWDED } else { REASON },
                         format!("{route} leads to any pod of {}", context.workload.title()),
                         remedy(context, plan, index),
                     );
-                    let found = if is_open(context) || plan.port_unseen {
+                    let found = if is_open(context) || plan.port_unseen || is_crowded {
                         found.otherwise(Action::Warn)
                     } else {
                         found
@@ -193,6 +197,10 @@ fn remedy(context: &Context<'_>, plan: &Plan, index: usize) -> String {
             Some(first) => format!("name each pod, as in {}", Route::parse(first).shown()),
             None => "remove it: each pod has a route of its own".to_owned(),
         };
+    }
+    if plan.is_crowded {
+        return "name each pod by its full name, or put fewer workloads behind the Service"
+            .to_owned();
     }
     match context.workload.governing() {
         Governing::NotHeadless(_) => format!(

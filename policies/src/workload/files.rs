@@ -1,5 +1,6 @@
 //! The configurations of all workloads of a bundle. A text that several workloads read alike is read once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,21 +8,30 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::mounts::{self, Found, Text};
-use super::{Configuration, Source, unseen};
+use super::{Configuration, Source};
 use crate::bundle::{Bundle, ObjectId};
 use crate::conf;
 use crate::json;
 
-/// What may be spent on what was read before and must be read anew, in steps of about 20 ns. Real deployments spend next to
-/// nothing of it: thousands of workloads that share a large file, or containers that name one path each, would take
-/// minutes.
+/// What a namespace may spend on what was read before and must be read anew, in steps of about 20 ns. Real deployments spend
+/// next to nothing of it: thousands of workloads that share a large file, or containers that name one path each, would take
+/// minutes. One namespace takes nothing from another.
 const EFFORT: usize = 16 << 20;
 
 /// The steps for a byte that is parsed.
 const BYTE: usize = 8;
 
-/// The steps for a source of a projected volume: a lookup.
+/// The steps for a lookup: a path is cleaned and an object looked up.
+const LOOKUP: usize = 32;
+
+/// The steps for a source of a projected volume: a lookup of an object.
 const SOURCE: usize = 16;
+
+/// The steps for the path of a mount or an item, which is cleaned to be compared.
+const PATH: usize = 4;
+
+/// A step for so many bytes of a path.
+const PATH_BYTES: usize = 4;
 
 /// A text that is shared is searched for options again by each workload: a step for so many bytes.
 const SHARED_BYTES: usize = 4;
@@ -40,13 +50,14 @@ pub(super) struct Files<'b> {
     bundle: &'b Bundle,
     readings: BTreeMap<Place, Vec<Rc<Reading>>>,
     seen: BTreeSet<Place>,
-    effort: usize,
+    effort: BTreeMap<&'b str, usize>,
 }
 
 /// How a text was read: what each include led to, which decides all else.
 struct Reading {
     includes: Vec<(usize, String, Led)>,
     config: Arc<conf::Config>,
+    is_nats_conf: bool,
 }
 
 #[derive(Clone, PartialEq)]
@@ -68,14 +79,32 @@ pub(super) struct Pod<'v> {
 impl<'v> Pod<'v> {
     pub(super) fn new(namespace: &'v str, spec: &'v Value) -> Self {
         let volumes = json::items(spec, &["volumes"]);
-        let sources = |volume| json::items(volume, &["projected", "sources"]).len();
+        let projected = |volume| json::items(volume, &["projected", "sources"]);
+        let sources = volumes.iter().map(|volume| {
+            let sources = projected(volume).iter();
+            1 + items(volume) + sources.map(|source| SOURCE + items(source)).sum::<usize>()
+        });
         Self {
             namespace,
             spec,
             lookups: 0,
-            steps: volumes.len() + SOURCE * volumes.iter().map(sources).sum::<usize>(),
+            steps: LOOKUP + sources.sum::<usize>(),
         }
     }
+}
+
+/// The steps to look through the items of a source.
+fn items(source: &Value) -> usize {
+    [["configMap", "items"], ["secret", "items"]]
+        .iter()
+        .flat_map(|field| json::items(source, field))
+        .map(|item| steps(json::text(item, &["path"])))
+        .sum()
+}
+
+/// The steps to clean a path.
+fn steps(path: Option<&str>) -> usize {
+    PATH + path.map_or(0, str::len) / PATH_BYTES
 }
 
 impl<'b> Files<'b> {
@@ -84,26 +113,27 @@ impl<'b> Files<'b> {
             bundle,
             readings: BTreeMap::new(),
             seen: BTreeSet::new(),
-            effort: EFFORT,
+            effort: BTreeMap::new(),
         }
     }
 
-    /// The configuration at a path of a container.
+    /// The configuration at a path of a container: `None` when it is known to be none though it must be one.
     pub(super) fn read(
         &mut self,
-        pod: &mut Pod<'_>,
+        pod: &mut Pod<'b>,
         container: &Value,
         path: String,
-    ) -> Configuration {
-        let too_much =
-            |path: &str| Configuration::Unseen(format!("{path} would have to be read too often"));
+        must_be_one: bool,
+    ) -> Option<Configuration> {
+        let unseen = |why| (!must_be_one).then_some(Configuration::Unseen(why));
         let text = match self.find(pod, container, &path) {
-            None => return too_much(&path),
+            None => return Some(Configuration::Refused(path)),
             Some(Found::Text(text)) => text,
             Some(Found::Absent(kind, name)) => {
-                return Configuration::Absent(format!("{kind} {name}"));
+                let absent = Configuration::Absent(format!("{kind} {name}"));
+                return (!must_be_one).then_some(absent);
             }
-            Some(other) => return Configuration::Unseen(unseen(self.bundle, &other, &path)),
+            Some(other) => return unseen(super::unseen(self.bundle, &other, &path)),
         };
         let place = (text.object, text.pointer.clone());
         let main = source(&text, path);
@@ -111,53 +141,77 @@ impl<'b> Files<'b> {
             let Some(sources) = self.again(pod, container, &main, &reading) else {
                 continue;
             };
+            if must_be_one && !reading.is_nats_conf {
+                return None;
+            }
             let files = reading.config.files.iter();
             let bytes: usize = files.map(|file| file.text.len()).sum();
-            if !self.spend(bytes / SHARED_BYTES) {
-                return too_much(&main.path);
+            if !self.spend(pod.namespace, bytes / SHARED_BYTES) {
+                return Some(Configuration::Refused(main.path));
             }
-            let config = Arc::clone(&reading.config);
-            return Configuration::Known { config, sources };
+            return Some(Configuration::Known {
+                config: Arc::clone(&reading.config),
+                sources,
+                refused: None,
+            });
         }
-        if !self.may_parse(&text) {
-            return too_much(&main.path);
+        if !self.may_parse(pod.namespace, &text) {
+            return Some(Configuration::Refused(main.path));
         }
+        let Some(bytes) = text.bytes() else {
+            let field = json::field(&main.pointer);
+            return unseen(format!("{} in {field} is not base64", main.path));
+        };
         let mut sources = vec![main];
         let mut includes = Vec::new();
-        let config = conf::read(&text.bytes, &mut |include, from| {
+        let mut refused = None;
+        let config = conf::read(&bytes, &mut |include, from| {
             let path = included(&sources, include, from);
             let found = self.find(pod, container, &path);
             let found = found.filter(|found| match found {
-                Found::Text(text) => self.may_parse(text),
+                Found::Text(text) => self.may_parse(pod.namespace, text),
                 _ => true,
             });
             includes.push((from, include.to_owned(), led(found.as_ref())));
             match found {
                 Some(Found::Text(text)) => {
                     sources.push(source(&text, path));
-                    conf::Included::Text(text.bytes)
+                    let bytes = text.bytes().map(Cow::into_owned);
+                    bytes.map_or(conf::Included::Missing, conf::Included::Text)
                 }
                 Some(Found::Missing(_) | Found::Absent(..)) => conf::Included::Missing,
-                Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) | None => {
+                Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) => {
+                    conf::Included::Unknown
+                }
+                None => {
+                    refused.get_or_insert(path);
                     conf::Included::Unknown
                 }
             }
         });
+        let is_nats_conf = super::is_nats_conf(&config);
         let config = Arc::new(config);
         let readings = self.readings.entry(place).or_default();
-        if readings.len() < WAYS {
+        if readings.len() < WAYS && refused.is_none() {
             readings.push(Rc::new(Reading {
                 includes,
                 config: Arc::clone(&config),
+                is_nats_conf,
             }));
         }
-        Configuration::Known { config, sources }
+        // What was refused may be what makes it one.
+        let is_none = must_be_one && !is_nats_conf && (refused.is_none() || config.error.is_some());
+        (!is_none).then_some(Configuration::Known {
+            config,
+            sources,
+            refused,
+        })
     }
 
     /// The files of a reading as another container has them: `None` where it would read others.
     fn again(
         &mut self,
-        pod: &mut Pod<'_>,
+        pod: &mut Pod<'b>,
         container: &Value,
         main: &Source,
         reading: &Reading,
@@ -177,25 +231,32 @@ impl<'b> Files<'b> {
     }
 
     /// What a path leads to: `None` when too much was looked up already.
-    fn find(&mut self, pod: &mut Pod<'_>, container: &Value, path: &str) -> Option<Found> {
-        let mounts = json::items(container, &["volumeMounts"]).len();
-        if pod.lookups >= FREE_PATHS && !self.spend(pod.steps + mounts) {
-            return None;
+    fn find(&mut self, pod: &mut Pod<'b>, container: &Value, path: &str) -> Option<Found<'b>> {
+        if pod.lookups >= FREE_PATHS {
+            let mounts = json::items(container, &["volumeMounts"]).iter();
+            let mounts = mounts.map(|mount| steps(json::text(mount, &["mountPath"])));
+            if !self.spend(
+                pod.namespace,
+                pod.steps + steps(Some(path)) + mounts.sum::<usize>(),
+            ) {
+                return None;
+            }
         }
         pod.lookups += 1;
         let found = mounts::find(self.bundle, pod.namespace, pod.spec, container, path);
         Some(found)
     }
 
-    /// Whether a text may be parsed: any may be once.
-    fn may_parse(&mut self, text: &Text) -> bool {
+    /// Whether a text may be decoded and parsed: any may be once.
+    fn may_parse(&mut self, namespace: &'b str, text: &Text<'_>) -> bool {
         self.seen.insert((text.object, text.pointer.clone()))
-            || self.spend(text.bytes.len().saturating_mul(BYTE))
+            || self.spend(namespace, text.written.len().saturating_mul(BYTE))
     }
 
-    fn spend(&mut self, steps: usize) -> bool {
-        let left = self.effort.checked_sub(steps);
-        self.effort = left.unwrap_or(self.effort);
+    fn spend(&mut self, namespace: &'b str, steps: usize) -> bool {
+        let effort = self.effort.entry(namespace).or_insert(EFFORT);
+        let left = effort.checked_sub(steps);
+        *effort = left.unwrap_or(*effort);
         left.is_some()
     }
 }
@@ -209,7 +270,7 @@ fn included(sources: &[Source], include: &str, from: usize) -> String {
     mounts::clean(&format!("{directory}/{include}"))
 }
 
-fn source(text: &Text, path: String) -> Source {
+fn source(text: &Text<'_>, path: String) -> Source {
     Source {
         object: text.object,
         pointer: text.pointer.clone(),
@@ -217,7 +278,7 @@ fn source(text: &Text, path: String) -> Source {
     }
 }
 
-fn led(found: Option<&Found>) -> Led {
+fn led(found: Option<&Found<'_>>) -> Led {
     match found {
         Some(Found::Text(text)) => Led::To(text.object, text.pointer.clone()),
         Some(Found::Missing(_) | Found::Absent(..)) => Led::Nowhere,

@@ -1,5 +1,7 @@
 //! From a path in a container to what is mounted there: a key of a ConfigMap or Secret, or a volume.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -9,20 +11,34 @@ use crate::json;
 
 /// A text that a ConfigMap or Secret holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
+pub struct Text<'a> {
     /// The object.
     pub object: ObjectId,
     /// JSON pointer of the string.
     pub pointer: String,
-    /// The decoded bytes.
-    pub bytes: Vec<u8>,
+    /// The string as it stands there.
+    pub written: &'a str,
+    /// Whether it is base64.
+    pub is_encoded: bool,
+}
+
+impl<'a> Text<'a> {
+    /// The bytes of the file: `None` when they are not base64 where they should be. Looking a file up does not make them, as
+    /// most lookups of a large one only ask where it is.
+    pub fn bytes(&self) -> Option<Cow<'a, [u8]>> {
+        if self.is_encoded {
+            decode(self.written).map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(self.written.as_bytes()))
+        }
+    }
 }
 
 /// What is found at a path of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum Found<'a> {
     /// A key of an object of the bundle.
-    Text(Text),
+    Text(Text<'a>),
     /// A key of an object that is not in the bundle: its kind and name.
     NotInBundle(&'static str, String),
     /// A key of an object of which the cluster says that there is none: its kind and name.
@@ -61,6 +77,18 @@ pub fn clean(path: &str) -> String {
     format!("/{}", segments.join("/"))
 }
 
+/// Whether a path is a cleaned one, both without the leading `/`. There may be many, and few that are not clean already.
+fn is_same(path: &str, cleaned: &str) -> bool {
+    // Nothing gets longer when it is cleaned.
+    path == cleaned
+        || (path.len() > cleaned.len()
+            && (path.starts_with(['/', '.'])
+                || path.ends_with('/')
+                || path.contains("//")
+                || path.contains("/."))
+            && clean(path).trim_start_matches('/') == cleaned)
+}
+
 /// The part of `path` below `base`, by whole segments: `Some("")` when they are the same.
 fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
     if base == "/" {
@@ -96,7 +124,13 @@ pub fn mount_of<'a>(container: &'a Value, path: &str) -> Option<Mount<'a>> {
 }
 
 /// Finds the file at a path of a container.
-pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, path: &str) -> Found {
+pub fn find<'a>(
+    bundle: &'a Bundle,
+    namespace: &str,
+    pod: &Value,
+    container: &Value,
+    path: &str,
+) -> Found<'a> {
     let path = clean(path);
     let Some(mount) = mount_of(container, &path) else {
         return Found::Image;
@@ -164,26 +198,22 @@ pub fn find(bundle: &Bundle, namespace: &str, pod: &Value, container: &Value, pa
     found.unwrap_or_else(|| Found::RunTime(mount.volume.to_owned()))
 }
 
-fn in_source(
-    bundle: &Bundle,
+fn in_source<'a>(
+    bundle: &'a Bundle,
     namespace: &str,
     kind: &'static str,
     name: Option<&str>,
     source: &Value,
     inside: &str,
-) -> Found {
+) -> Found<'a> {
     let name = name.unwrap_or_default();
     let items = json::items(source, &["items"]);
     let key = if items.is_empty() {
         inside
     } else {
-        let item = items.iter().find(|item| {
-            json::text(item, &["path"])
-                .map(clean)
-                .as_deref()
-                .map(|path| path.trim_start_matches('/'))
-                == Some(inside)
-        });
+        let item = items
+            .iter()
+            .find(|item| json::text(item, &["path"]).is_some_and(|path| is_same(path, inside)));
         match item.and_then(|item| json::text(item, &["key"])) {
             Some(key) => key,
             None => {
@@ -205,25 +235,19 @@ fn in_source(
 
 /// The text under a key of a ConfigMap (`data`, `binaryData`) or Secret (`data`, `stringData`).
 /// The apiserver merges `stringData` over `data`, so it is looked at first.
-pub fn text_of(object: ObjectId, value: &Value, key: &str) -> Option<Text> {
+pub fn text_of<'a>(object: ObjectId, value: &'a Value, key: &str) -> Option<Text<'a>> {
     let is_secret = json::text(value, &["kind"]) == Some("Secret");
     let plain = if is_secret { "stringData" } else { "data" };
     let encoded = if is_secret { "data" } else { "binaryData" };
-    if let Some(text) = json::text(value, &[plain, key]) {
-        let pointer = json::join(&format!("/{plain}"), key);
-        return Some(Text {
+    let text = |field, is_encoded| {
+        Some(Text {
             object,
-            pointer,
-            bytes: text.as_bytes().to_vec(),
-        });
-    }
-    let text = json::text(value, &[encoded, key])?;
-    let bytes = decode(text)?;
-    Some(Text {
-        object,
-        pointer: json::join(&format!("/{encoded}"), key),
-        bytes,
-    })
+            pointer: json::join(&format!("/{field}"), key),
+            written: json::text(value, &[field, key])?,
+            is_encoded,
+        })
+    };
+    text(plain, false).or_else(|| text(encoded, true))
 }
 
 /// Base64 as the apiserver takes it: standard alphabet, line breaks ignored.
@@ -265,18 +289,30 @@ mod tests {
         )
     }
 
-    fn look(volume: &Value, mount: &Value, path: &str) -> Found {
-        let pod = json!({"volumes": [volume]});
-        let container = json!({"volumeMounts": [mount]});
-        find(&bundle(), "default", &pod, &container, path)
+    #[derive(Debug, PartialEq)]
+    enum Seen {
+        Text(ObjectId, String, String),
+        Not(String),
     }
 
-    fn text(object: ObjectId, pointer: &str, text: &str) -> Found {
-        Found::Text(Text {
-            object,
-            pointer: pointer.to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        })
+    fn look(volume: &Value, mount: &Value, path: &str) -> Seen {
+        let pod = json!({"volumes": [volume]});
+        let container = json!({"volumeMounts": [mount]});
+        match find(&bundle(), "default", &pod, &container, path) {
+            Found::Text(text) => {
+                let bytes = text.bytes().unwrap().into_owned();
+                Seen::Text(text.object, text.pointer, String::from_utf8(bytes).unwrap())
+            }
+            other => not(&other),
+        }
+    }
+
+    fn not(found: &Found<'_>) -> Seen {
+        Seen::Not(format!("{found:?}"))
+    }
+
+    fn text(object: ObjectId, pointer: &str, text: &str) -> Seen {
+        Seen::Text(object, pointer.to_owned(), text.to_owned())
     }
 
     #[test]
@@ -288,8 +324,11 @@ mod tests {
             text(0, "/data/nats.conf", "port: 4222")
         );
         let missing = Found::Missing("ConfigMap nats has no key other.conf".to_owned());
-        assert_eq!(look(&volume, &mount, "/etc/nats/other.conf"), missing);
-        assert_eq!(look(&volume, &mount, "/etc/natsx/nats.conf"), Found::Image);
+        assert_eq!(look(&volume, &mount, "/etc/nats/other.conf"), not(&missing));
+        assert_eq!(
+            look(&volume, &mount, "/etc/natsx/nats.conf"),
+            not(&Found::Image)
+        );
     }
 
     #[test]
@@ -320,8 +359,20 @@ mod tests {
         );
         assert_eq!(
             look(&volume, &mount, "/c/x.conf"),
-            Found::NotInBundle("Secret", "elsewhere".to_owned())
+            not(&Found::NotInBundle("Secret", "elsewhere".to_owned()))
         );
+    }
+
+    #[test]
+    fn the_path_of_an_item_is_cleaned() {
+        for path in [
+            "a/b", "./a/b", "/a/b", "a//b", "a/./b", "a/c/../b", "a/b/", "a/b/.",
+        ] {
+            assert!(is_same(path, "a/b"), "{path}");
+        }
+        for path in ["a/bc", "a", "a/b/c", "../b/a", ""] {
+            assert!(!is_same(path, "a/b"), "{path}");
+        }
     }
 
     #[test]

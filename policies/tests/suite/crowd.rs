@@ -1,11 +1,17 @@
 //! Namespaces and objects that the apiserver accepts and nobody means well with: each is judged in good time.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use natsguard_policies::bundle::{Bundle, Object};
-use natsguard_policies::engine::{repair, unused_files};
+use natsguard_policies::engine::{evaluate, evaluate_one, repair, unused_files};
+use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
+
+use super::support::lines;
 
 /// Debug builds on a busy machine are given this much. Each of these took a minute or more once, or all memory.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -133,5 +139,266 @@ fn many_containers_that_pass_a_file_which_is_none() {
     let sources = vec![json!({"configMap": {"name": "nats"}}); 6000];
     let volume = json!([{"name": "c", "projected": {"sources": sources}}]);
     let each = pods(3000, &|index| format!("/c/f{index}"), volume);
-    assert_eq!(judge(each, [map(&json!({"f": "port: 4222"}))]), 0);
+    // One of them is not looked for, and so may be a server.
+    assert_eq!(judge(each, [map(&json!({"f": "port: 4222"}))]), 1);
+}
+
+/// A ConfigMap with one encoded file.
+fn encoded(name: &str, key: &str, text: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+        "binaryData": {key: STANDARD.encode(text)}
+    })
+}
+
+fn volumes(mut set: Value, volumes: &[(&str, Value)]) -> Value {
+    let pod = &mut set["spec"]["template"]["spec"];
+    for (path, volume) in volumes {
+        let name = path.replace('/', "");
+        let mount = json!({"name": name, "mountPath": path});
+        let mounts = pod["containers"][0]["volumeMounts"].as_array_mut().unwrap();
+        mounts.push(mount);
+        let mut volume = volume.clone();
+        volume["name"] = json!(name);
+        pod["volumes"].as_array_mut().unwrap().push(volume);
+    }
+    set
+}
+
+#[test]
+fn a_file_of_nothing_but_includes_of_a_large_encoded_one() {
+    let files = json!({"nats.conf": "include b/a\n".repeat(87_000)});
+    let others = [map(&files), encoded("b", "a", &text(1_000_000))];
+    let b = json!({"configMap": {"name": "b"}});
+    let set = volumes(set("nats", "nats", 3), &[("/etc/nats/b", b)]);
+    assert!(judge(vec![set], others) > 0);
+}
+
+#[test]
+fn many_containers_that_pass_a_large_encoded_file() {
+    let container = json!({
+        "image": "x", "args": ["-c", "/c/f"], "volumeMounts": [{"name": "c", "mountPath": "/c"}]
+    });
+    let comment = format!("#{}\n", "x".repeat(1_000_000));
+    let mut set = set("nats", "nats", 1);
+    set["spec"]["template"]["spec"] = json!({
+        "containers": vec![container; 5000], "volumes": [{"name": "c", "configMap": {"name": "b"}}]
+    });
+    assert_eq!(judge(vec![set], [encoded("b", "f", &comment)]), 0);
+}
+
+#[test]
+fn many_includes_through_many_items() {
+    let files = json!({"nats.conf": "include b/a\n".repeat(87_000)});
+    let items: Vec<Value> = (0..40_000)
+        .map(|index| json!({"key": "a", "path": format!("f{index}")}))
+        .chain([json!({"key": "a", "path": "a"})])
+        .collect();
+    let b = json!({"configMap": {"name": "b", "items": items}});
+    let others = [map(&files), encoded("b", "a", "port: 4222")];
+    let set = volumes(set("nats", "nats", 3), &[("/etc/nats/b", b)]);
+    assert!(judge(vec![set], others) > 0);
+}
+
+#[test]
+fn many_routes_to_a_service_under_a_certificate_of_many_names() {
+    let host = |pod| format!("nats-{pod}.nats.default.svc.cluster.local");
+    let names = (0..240_000).map(|_| "a".to_owned());
+    let names: Vec<String> = names.chain((0..999).map(host)).collect();
+    let certificate = json!({
+        "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "nats"},
+        "spec": {"secretName": "tls", "dnsNames": names}
+    });
+    let routes: String = (0..4096)
+        .map(|user| format!("nats://user{user}@nats:6222\n"))
+        .collect();
+    let conf = format!(
+        "cluster {{ port: 6222, tls {{ cert_file: /tls/tls.crt }}, routes: [\n{routes}] }}"
+    );
+    let tls = json!({"secret": {"secretName": "tls"}});
+    let set = volumes(set("nats", "nats", 1000), &[("/tls", tls)]);
+    let others = [
+        map(&json!({"nats.conf": conf})),
+        service("nats", "None"),
+        certificate,
+    ];
+    assert!(judge(vec![set], others) > 0);
+}
+
+/// Sets of one namespace, each with a main file of its own that includes one they share.
+fn includers(namespace: &str, count: usize, shared: &str) -> Vec<Value> {
+    let mut objects: Vec<Value> = (0..count)
+        .flat_map(|index| {
+            let name = format!("nats{index}");
+            let mut map = map(&json!({
+                "nats.conf": "include s/accounts.conf\ncluster { port: 6222, routes: [nats://nats:6222] }"
+            }));
+            map["metadata"]["name"] = json!(name);
+            let shared = json!({"configMap": {"name": "shared"}});
+            let mut set = volumes(set(&name, &name, 3), &[("/etc/nats/s", shared)]);
+            // Names its file and no more.
+            set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry/messaging");
+            [set, map]
+        })
+        .collect();
+    let mut file = map(&json!({"accounts.conf": shared}));
+    file["metadata"]["name"] = json!("shared");
+    objects.extend([file, service("nats", "None")]);
+    for object in &mut objects {
+        object["metadata"]["namespace"] = json!(namespace);
+    }
+    objects
+}
+
+fn details(objects: Vec<Value>, policy: &str) -> Vec<String> {
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let findings = evaluate(&bundle, &Settings::default()).findings;
+    let found = findings
+        .iter()
+        .filter(|judged| judged.finding.policy == policy);
+    found
+        .map(|judged| format!("{}: {}", judged.action, judged.finding.detail))
+        .collect()
+}
+
+#[test]
+fn what_a_namespace_reads_too_often_is_named_and_blinds_no_other() {
+    let mut objects = includers("loud", 5, &text(600_000));
+    objects.extend(includers("quiet", 3, &text(300_000)));
+    assert_eq!(
+        details(objects, "opaque-routes"),
+        ["warn: StatefulSet loud/nats4: /etc/nats/s/accounts.conf would have to be read once more"]
+    );
+}
+
+#[test]
+fn a_crowd_behind_one_service_is_refused_nothing() {
+    let mut objects = sets(260);
+    objects.extend([
+        service("nats", "None"),
+        map(&json!({"nats.conf": "cluster { port: 6222, routes: [nats://nats:6222] }"})),
+    ]);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let report = evaluate(&bundle, &Settings::default());
+    assert_eq!(report.count(Action::Deny), 0);
+    let crowded = "a cluster route names a Service before more pods than can be named";
+    let found = report.findings.iter();
+    let found = found.filter(|judged| judged.finding.reason == crowded);
+    let actions: BTreeSet<Action> = found.map(|judged| judged.action).collect();
+    assert_eq!(actions, BTreeSet::from([Action::Warn]));
+    let fixed = report
+        .findings
+        .iter()
+        .find(|judged| judged.action == Action::Fix && judged.finding.policy == "service-route");
+    assert!(fixed.is_some());
+}
+
+/// What one evaluation says of each of its workloads, by the id of the object.
+fn each(bundle: &Bundle) -> Vec<(usize, Vec<String>)> {
+    let settings = Settings::default();
+    let sets = bundle.of_kind("apps", "StatefulSet");
+    sets.map(|(id, _)| (id, lines(&evaluate_one(bundle, &settings, id))))
+        .collect()
+}
+
+#[test]
+fn a_workload_beyond_the_bound_is_told_that_it_was_not_checked() {
+    let mut objects = sets(300);
+    let files = routes(4000, |index| format!("gone{index}"));
+    objects.extend([service("nats", "None"), map(&files)]);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let last = lines(&evaluate_one(&bundle, &Settings::default(), 299));
+    assert!(
+        last.iter().any(|line| line.ends_with(
+            "opaque-routes data[\"nats.conf\"].cluster.routes: StatefulSet default/nats299: too many workloads share them"
+        )),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn what_holds_for_all_is_what_holds_for_each() {
+    let mut objects = includers("a", 4, "accounts {}");
+    objects.extend(includers("b", 4, "accounts {}"));
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let each = each(&bundle);
+    assert!(each.iter().all(|(_, lines)| !lines.is_empty()));
+    let mut of_each: Vec<String> = each.into_iter().flat_map(|(_, lines)| lines).collect();
+    let mut of_all = lines(&evaluate(&bundle, &Settings::default()));
+    of_each.sort();
+    of_all.sort();
+    assert_eq!(of_each, of_all);
+}
+
+#[test]
+fn an_honest_crowd_is_judged_as_one_by_one() {
+    let one = |index: usize| {
+        let mut objects = includers(&format!("n{index}"), 1, "accounts {}");
+        objects.rotate_left(index % 4);
+        objects
+    };
+    let bundle =
+        |objects: Vec<Value>| Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let crowd = bundle((0..200).flat_map(one).collect());
+    let mut alone: Vec<String> = (0..200)
+        .flat_map(|index| lines(&evaluate(&bundle(one(index)), &Settings::default())))
+        .collect();
+    let mut together = lines(&evaluate(&crowd, &Settings::default()));
+    alone.sort();
+    together.sort();
+    assert!(alone.len() >= 200);
+    assert_eq!(together, alone);
+}
+
+#[test]
+fn one_main_file_is_read_anew_where_its_includes_differ() {
+    // More ways to read it than are kept.
+    let mut objects: Vec<Value> = (0..7)
+        .flat_map(|index| {
+            let name = format!("nats{index}");
+            let mut part = map(&json!({
+                "routes.conf": format!("cluster {{ port: 6222, routes: [nats://gone{index}:6222] }}")
+            }));
+            part["metadata"]["name"] = json!(name);
+            let volume = json!({"configMap": {"name": name}});
+            [
+                volumes(set(&name, "nats", 3), &[("/etc/nats/part", volume)]),
+                part,
+            ]
+        })
+        .collect();
+    // The same text in another directory, where nothing is mounted beside it.
+    let mut elsewhere = set("elsewhere", "nats", 3);
+    let container = &mut elsewhere["spec"]["template"]["spec"]["containers"][0];
+    container["args"] = json!(["-c", "/srv/nats.conf"]);
+    container["volumeMounts"] =
+        json!([{"name": "c", "mountPath": "/srv/nats.conf", "subPath": "nats.conf"}]);
+    objects.extend([
+        map(&json!({"nats.conf": "include part/routes.conf\n"})),
+        service("nats", "None"),
+        elsewhere,
+    ]);
+    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let each = each(&bundle);
+    for (index, (_, lines)) in each.iter().take(7).enumerate() {
+        let own = format!("nats://gone{index}:6222");
+        let routes = lines.iter().filter(|line| line.contains("nats://gone"));
+        assert!(routes.clone().count() == 1, "{lines:?}");
+        assert!(routes.clone().all(|line| line.contains(&own)), "{lines:?}");
+    }
+    let (_, elsewhere) = each.last().unwrap();
+    assert!(
+        elsewhere.iter().any(|line| line.contains(
+            "StatefulSet default/elsewhere: the included file part/routes.conf is not in the input"
+        )),
+        "{elsewhere:?}"
+    );
+}
+
+#[test]
+fn many_workloads_that_share_a_large_file_with_what_looks_like_a_template() {
+    let files = json!({"nats.conf": format!(
+        "cluster {{ port: 6222 }}\nmappings {{ \"a.*\": \"a.{{{{wildcard(1)}}}}\" }}\n{}", text(500_000)
+    )});
+    assert!(judge(sets(130), [map(&files)]) > 0);
 }

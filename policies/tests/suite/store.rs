@@ -306,6 +306,13 @@ fn an_exemption_lets_a_workload_through() {
     let (report, _) = check(&cluster.bundle(), &settings);
     assert_eq!(lines(&report), Vec::<String>::new());
     assert_eq!(report.exempted[0].reason, "moves next month");
+    let mut twice = settings.clone();
+    let mut narrow = twice.exemptions[0].clone();
+    narrow.reason = "stays".to_owned();
+    twice.exemptions.push(narrow);
+    let (report, _) = check(&cluster.bundle(), &twice);
+    assert_eq!(report.exempted[0].reason, "moves next month");
+    assert_eq!(report.exempted[0].exemptions, [0, 1]);
 }
 
 fn store(conf: &str) -> Vec<String> {

@@ -166,7 +166,7 @@ impl Verdict {
             exemptions: report
                 .exempted
                 .iter()
-                .map(|exempted| exempted.exemption)
+                .flat_map(|exempted| exempted.exemptions.iter().copied())
                 .collect(),
             entries,
             faults,

@@ -29,13 +29,18 @@ pub(super) async fn read(
 ) -> Result<Bytes, Refusal> {
     let deadline = deadline.min(began + limits.body);
     let held = budget.hold();
-    let unwanted = held.unwanted();
+    let (unwanted, waits) = (held.unwanted(), held.waits());
     let collected = tokio::select! {
-        collected = timeout_at(deadline, collect(&mut body, held, limits)) => collected.unwrap_or(
-            Err(Refusal::SlowBody {
-                within: deadline - began,
-            }),
-        ),
+        collected = timeout_at(deadline, collect(&mut body, held, limits)) => {
+            // Whoever waits for the memory of others has not sent too slowly.
+            collected.unwrap_or_else(|_| Err(if waits() {
+                Refusal::Full
+            } else {
+                Refusal::SlowBody {
+                    within: deadline - began,
+                }
+            }))
+        }
         () = unwanted => Err(Refusal::Full),
     };
     if matches!(collected, Err(Refusal::TooLarge { .. } | Refusal::Full)) {
@@ -94,6 +99,32 @@ async fn collect(body: &mut Body, mut held: Held, limits: &Limits) -> Result<Byt
             bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend_from_slice(&data);
+        held.moved();
     }
     weigh(Bytes { bytes, held }, limits).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_waited_for_memory_was_not_slow() {
+        let (limits, budget) = (Limits::default(), Budget::new(4 << 10));
+        let mut other = budget.hold();
+        assert!(other.grow(4 << 10).await);
+        sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        let deadline = began + Duration::from_millis(200);
+        let refused = |body| read(body, &limits, &budget, began, deadline);
+        assert_eq!(
+            refused(Body::from(vec![b' '; 2048])).await.err(),
+            Some(Refusal::Full)
+        );
+        assert!(Instant::now() >= deadline, "it waited");
+    }
 }

@@ -1,7 +1,8 @@
-//! Memory for bodies: a shared amount, taken as bytes arrive. When it is used up, the body that has held the most for the
-//! longest time gives way, if it is still arriving.
+//! Memory for bodies: a shared amount, taken as bytes arrive. When it is used up, the body that has held the most without a
+//! new byte for the longest time gives way, if it is still arriving.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -27,13 +28,15 @@ struct State {
 #[derive(Debug)]
 struct Arriving {
     units: usize,
+    /// When its last byte came.
     since: Instant,
     cut: Arc<Notify>,
     unwanted: bool,
 }
 
 impl Arriving {
-    /// What it costs the others. A caller that means well is through in milliseconds.
+    /// What it costs the others by standing still. A caller that means well is through in milliseconds, and a large body that
+    /// keeps coming holds nobody up for longer than it must.
     fn burden(&self, now: Instant) -> u128 {
         (self.units as u128).saturating_mul((now - self.since).as_micros())
     }
@@ -46,6 +49,7 @@ pub(super) struct Held {
     id: u64,
     units: usize,
     cut: Arc<Notify>,
+    waits: Arc<AtomicBool>,
 }
 
 impl Budget {
@@ -78,6 +82,7 @@ impl Budget {
             id,
             units: 0,
             cut,
+            waits: Arc::default(),
         }
     }
 
@@ -133,8 +138,23 @@ impl Held {
                     return false;
                 }
             }
+            self.waits.store(true, Ordering::Relaxed);
             left.await;
+            self.waits.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// More bytes of the body came.
+    pub(super) fn moved(&self) {
+        if let Some(body) = self.budget.lock().arriving.get_mut(&self.id) {
+            body.since = Instant::now();
+        }
+    }
+
+    /// Tells whether it waits for others to give memory back.
+    pub(super) fn waits(&self) -> impl Fn() -> bool + use<> {
+        let waits = Arc::clone(&self.waits);
+        move || waits.load(Ordering::Relaxed)
     }
 
     /// The body is complete: what it holds is its own until it is answered.
@@ -165,7 +185,7 @@ impl Drop for Held {
 mod tests {
     use std::time::Duration;
 
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -180,6 +200,25 @@ mod tests {
         assert!(!other.grow(UNIT + 1).await && !one.grow(4 * UNIT).await);
         drop(one);
         assert!(other.grow(4 * UNIT).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_that_stood_still_gives_way_before_the_one_that_comes_in() {
+        let budget = Budget::new(8 * UNIT);
+        let (mut still, mut coming) = (budget.hold(), budget.hold());
+        assert!(still.grow(2 * UNIT).await && coming.grow(6 * UNIT).await);
+        sleep(Duration::from_secs(1)).await;
+        coming.moved();
+        sleep(Duration::from_millis(10)).await;
+        let mut quick = budget.hold();
+        let going = still.unwanted();
+        let gone = async {
+            going.await;
+            drop(still);
+        };
+        let both = async { tokio::join!(quick.grow(2 * UNIT), gone) };
+        let (grown, ()) = timeout(Duration::from_secs(1), both).await.unwrap();
+        assert!(grown);
     }
 
     #[tokio::test(start_paused = true)]

@@ -144,8 +144,9 @@ impl Table {
     /// Tells the one connection that matters least to go.
     ///
     /// Those that never finished a request go first, the oldest of them before the others: a legitimate caller is through
-    /// with its first request in milliseconds, unless the machine is busy. So those whose request is there go last. While
-    /// there are such ones, if too young yet, the others stay. Then the longest idle. Whoever is being served stays.
+    /// with its first request in milliseconds, unless the machine is busy. So those whose request is there go last, and those
+    /// that are too young yet are not looked at. While there is any that never finished one, the idle stay. Then the longest
+    /// idle. Whoever is being served stays.
     pub(super) fn evict(&self, limits: &Limits) {
         let now = Instant::now();
         let open = self.lock();
@@ -156,17 +157,17 @@ impl Table {
                 .map(|sender| (seen(sender), sender))
                 .filter(|(state, _)| !state.unwanted)
         };
-        let victim = wanted()
-            .filter(|(state, _)| !state.proven)
-            .min_by_key(|(state, _)| (state.phase.has_request(), state.opened));
-        let victim = match victim {
-            Some((state, sender)) => (now - state.opened >= limits.grace).then_some(sender),
-            None => wanted()
+        let unproven = || wanted().filter(|(state, _)| !state.proven);
+        let victim = if unproven().next().is_some() {
+            unproven()
+                .filter(|(state, _)| now - state.opened >= limits.grace)
+                .min_by_key(|(state, _)| (state.phase.has_request(), state.opened))
+        } else {
+            wanted()
                 .filter(|(state, _)| state.phase == Phase::Idle)
                 .min_by_key(|(state, _)| state.since)
-                .map(|(_, sender)| sender),
         };
-        if let Some(sender) = victim {
+        if let Some((_, sender)) = victim {
             sender.send_modify(|state| state.unwanted = true);
         }
     }
@@ -311,6 +312,18 @@ mod tests {
         table.evict(&limits);
         assert_eq!(cut(&other).await, None);
         assert_eq!(cut(&waiting).await, Some(Cut::Crowded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_young_one_keeps_nobody_who_is_old_enough() {
+        let (table, limits) = (Table::new(), limits());
+        let slow = table.enter(&limits).await;
+        slow.enter(Phase::Busy);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let young = table.enter(&limits).await;
+        table.evict(&limits);
+        assert_eq!(cut(&young).await, None);
+        assert_eq!(cut(&slow).await, Some(Cut::Crowded));
     }
 
     #[tokio::test(start_paused = true)]
