@@ -72,12 +72,13 @@ impl Target {
         *self.guarded.lock().await = None;
     }
 
-    /// Installs or upgrades natsguard with more flags for Helm, and waits until it is Ready.
+    /// Installs or upgrades natsguard with more flags for Helm, whatever values it had, and waits until it is Ready.
     pub async fn install(&self, stop: &Stop, flags: &str) -> Result<()> {
         self.project_image(stop).await?;
         say(&format!("installing natsguard {flags}"));
         self.helm(&format!(
-            "upgrade --install {RELEASE} {} --create-namespace --wait --timeout 120s {flags}",
+            "upgrade --install {RELEASE} {} --create-namespace --reset-values --wait --timeout 120s \
+             {flags}",
             place::repository().join("chart").display()
         ))
         .await?;
