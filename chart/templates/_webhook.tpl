@@ -41,8 +41,7 @@
   reinvocationPolicy: IfNeeded
   {{- end }}
   {{- if .off }}
-  # No rule, no call. The entry stays, as natsguard has its bundle in it: Helm could not take away an entry that is not all its.
-  rules: []
+  # No rules, no call. The entry stays, as natsguard has its bundle in it: Helm could not take away an entry that is not all its.
   {{- else }}
   rules:
   - apiGroups: [{{ .group | quote }}]

@@ -64,11 +64,8 @@ fn there_is_one_entry_a_resource_and_every_default_is_written_out() {
         // Its entry stays when it is turned off, and asks for nothing.
         resources.push("secrets");
         let rules = |resource: &str| {
-            if resource == "secrets" && !secrets {
-                Vec::new()
-            } else {
-                vec![rule(resource)]
-            }
+            let is_off = resource == "secrets" && !secrets;
+            (!is_off).then(|| vec![rule(resource)])
         };
         let mutating = mutating.webhooks.expect("webhooks");
         let validating = validating.webhooks.expect("webhooks");
@@ -83,7 +80,7 @@ fn there_is_one_entry_a_resource_and_every_default_is_written_out() {
             assert_eq!(mutate.side_effects, "None");
             assert_eq!(mutate.timeout_seconds, Some(3));
             assert_eq!(mutate.object_selector, Some(LabelSelector::default()));
-            assert_eq!(mutate.rules, Some(rules(resource)));
+            assert_eq!(mutate.rules, rules(resource));
             let service = mutate.client_config.service.expect("a Service");
             assert_eq!(service.path.as_deref(), Some("/mutate"));
             assert_eq!(service.port, Some(443));
@@ -96,7 +93,7 @@ fn there_is_one_entry_a_resource_and_every_default_is_written_out() {
             assert_eq!(validate.side_effects, "None");
             assert_eq!(validate.timeout_seconds, Some(5));
             assert_eq!(validate.object_selector, Some(LabelSelector::default()));
-            assert_eq!(validate.rules, Some(rules(resource)));
+            assert_eq!(validate.rules, rules(resource));
             let service = validate.client_config.service.expect("a Service");
             assert_eq!(service.path.as_deref(), Some("/validate"));
             assert_eq!(service.port, Some(443));
