@@ -30,9 +30,9 @@ pub(super) async fn config() -> Result<Config, String> {
     Ok(config)
 }
 
-/// kube's own client leaves Nagle's algorithm on: the first request of a connection then waits for the acknowledgement of the
-/// handshake, which the apiserver's kernel delays by 40 ms. Nor does this one try again: an apiserver that has enough to do is
-/// not asked again inside a review, and what has to succeed tries again by itself.
+/// kube's own client leaves Nagle's algorithm on, by which a request may wait for the acknowledgement of what was sent before it.
+/// Nor does this one try again: an apiserver that has enough to do is not asked again inside a review, and what has to succeed
+/// tries again by itself.
 pub(super) fn connect(config: Config) -> Result<Client, String> {
     build(config).map_err(|error| format!("can't use the kubeconfig: {error}"))
 }
