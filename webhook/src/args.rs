@@ -2,6 +2,7 @@
 
 mod controller;
 mod duration;
+mod process;
 mod scan;
 mod webhook;
 
@@ -12,6 +13,7 @@ use natsguard_policies::policy::Action;
 use natsguard_policies::rules;
 
 pub use self::controller::{Controller, Leader, Repairs, Scans};
+pub use self::process::Process;
 pub use self::scan::Scan;
 pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Tracing, Webhook};
 use crate::output::Format;

@@ -7,6 +7,7 @@ mod controller;
 mod doctor;
 mod explain;
 mod fix;
+mod process;
 mod rules;
 mod scan;
 mod settings;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::duration::duration;
+use super::process::Process;
 use crate::certificates::bundles::{Configuration, Configurations};
 use crate::rights::{Tasks, Uses};
 
@@ -21,25 +22,9 @@ pub struct Webhook {
         default_value = "[::]:10250"
     )]
     pub listen: SocketAddr,
-    /// Where probes and metrics are served, without TLS.
-    #[arg(
-        long,
-        env = "NATSGUARD_METRICS_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    pub metrics_listen: SocketAddr,
-    /// Settings: actions, parameters, exemptions (YAML); read again when they change.
-    #[arg(long, env = "NATSGUARD_SETTINGS", value_name = "FILE")]
-    pub settings: Option<PathBuf>,
-    /// What is logged: error, warn, info, debug or trace.
-    #[arg(
-        long,
-        env = "NATSGUARD_LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info"
-    )]
-    pub log_level: tracing::level_filters::LevelFilter,
+    #[command(flatten)]
+    /// Probes, settings and logs.
+    pub process: Process,
     #[command(flatten)]
     /// Where natsguard is in the cluster.
     pub place: Place,

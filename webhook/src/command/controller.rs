@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use super::apiserver::{config, connect};
-use super::webhook::{CUT_SHORT, bind};
+use super::process::{bind, prepare, runtime, told};
 use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::args::Controller;
 use crate::controller::leader::Elector;
@@ -35,14 +35,9 @@ use crate::telemetry::metrics::Process;
 const STUCK: u8 = 1;
 
 pub(super) fn run(args: Controller) -> io::Result<u8> {
-    // Two workers: while one evaluates, the other keeps the Lease.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let status = runtime.block_on(async {
-        log::install(args.log_level, None);
+        log::install(args.process.log_level, None);
         panics::log_places();
         match Parts::prepare(args).await {
             Ok(parts) => parts.live().await,
@@ -68,14 +63,12 @@ struct Parts {
 
 impl Parts {
     async fn prepare(args: Controller) -> Result<Self, String> {
-        let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
-        // Another crate may have been first, with the same provider.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let watch = Watch::open(args.settings)?;
+        let signals = prepare()?;
+        let watch = Watch::open(args.process.settings)?;
         let config = config().await?;
         let client = connect(config.clone())?;
         let watcher = connect(watching(config))?;
-        let listener = bind(args.metrics_listen, "--metrics-listen").await?;
+        let listener = bind(args.process.metrics_listen, "--metrics-listen").await?;
 
         let mut registry = Registry::with_prefix("natsguard");
         let process = Process::register(&mut registry);
@@ -141,7 +134,7 @@ impl Parts {
             lifecycle,
             probes,
             listener,
-            mut signals,
+            signals,
         } = self;
         tokio::spawn(async move { probes.serve(&listener).await });
         let works = controller::run(
@@ -150,13 +143,6 @@ impl Parts {
             |since| work.begin(since),
             lifecycle.draining(),
         );
-        let told = async {
-            signals.next().await;
-            tracing::info!("told to end; handing over");
-            lifecycle.drain();
-            signals.next().await;
-            tracing::warn!("told again; ending at once");
-        };
         tokio::select! {
             worked = works => match worked {
                 Ok(()) => SUCCESS,
@@ -165,7 +151,7 @@ impl Parts {
                     STUCK
                 }
             },
-            () = told => CUT_SHORT,
+            status = told(signals, &lifecycle, "handing over") => status,
         }
     }
 }

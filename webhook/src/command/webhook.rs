@@ -1,7 +1,7 @@
 //! `natsguard webhook`: wires the parts of the admission server together and lives until it is told to end.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use kube::Client;
 use tokio::net::TcpListener;
 
 use super::apiserver::client;
+use super::process::{CUT_SHORT, bind, prepare, runtime, told};
 use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::admission::Admission;
 use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Tracing, Webhook};
@@ -29,9 +30,6 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// Told twice to end.
-pub(super) const CUT_SHORT: u8 = 1;
-
 /// What readiness says while a review would find the port closed.
 const LISTENER: &str = "not listening for reviews yet";
 
@@ -39,17 +37,12 @@ const LISTENER: &str = "not listening for reviews yet";
 const SAFE_IDLE: Duration = Duration::from_mins(2);
 
 pub(super) fn run(args: Webhook) -> io::Result<u8> {
-    // Two workers: one large review never keeps the probes waiting. More would only cost memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let status = runtime.block_on(async {
         let metrics = Metrics::new();
         let lived = async {
             let traces = traces(&args.tracing, &metrics)?;
-            log::install(args.log_level, traces.as_ref());
+            log::install(args.process.log_level, traces.as_ref());
             panics::log_places();
             let parts = Parts::prepare(args, metrics).await?;
             Ok::<_, String>((parts.live().await, traces))
@@ -85,10 +78,8 @@ struct Parts {
 
 impl Parts {
     async fn prepare(args: Webhook, metrics: Arc<Metrics>) -> Result<Self, String> {
-        let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
-        // Another crate may have been first, with the same provider.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let watch = Watch::open(args.settings.clone())?;
+        let signals = prepare()?;
+        let watch = Watch::open(args.process.settings.clone())?;
         let own = args.tls.tls_mode == TlsMode::Own;
         let client = client().await;
         let needs: &[&'static str] = if own {
@@ -118,7 +109,7 @@ impl Parts {
         };
         let admission = Admission::new(watch.current(), cluster);
         tokio::spawn(settings::follow(watch, client, metrics.process.clone()));
-        let probes = bind(args.metrics_listen, "--metrics-listen").await?;
+        let probes = bind(args.process.metrics_listen, "--metrics-listen").await?;
         Ok(Self {
             server: Server::new(
                 limits(&args.bounds),
@@ -141,7 +132,7 @@ impl Parts {
             lifecycle,
             listen,
             probes,
-            mut signals,
+            signals,
         } = self;
         let lasting = server.clone();
         tokio::spawn(async move { lasting.serve_probes(probes).await });
@@ -164,17 +155,9 @@ impl Parts {
                 }
             }
         };
-        let told = async {
-            signals.next().await;
-            tracing::info!("told to end; no longer ready");
-            lifecycle.drain();
-            signals.next().await;
-            tracing::warn!("told again; ending at once");
-            CUT_SHORT
-        };
         tokio::select! {
             status = reviews => status,
-            status = told => status,
+            status = told(signals, &lifecycle, "no longer ready") => status,
         }
     }
 }
@@ -280,17 +263,6 @@ fn limits(bounds: &Bounds) -> Limits {
     }
 }
 
-/// `[::]` stands for every address. Where the kernel knows no IPv6, that is every IPv4 address.
-pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
-    let bound = match TcpListener::bind(address).await {
-        Err(_) if address.is_ipv6() && address.ip().is_unspecified() => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
-        }
-        bound => bound,
-    };
-    bound.map_err(|error| format!("can't listen on {address}: {error}; choose another with {flag}"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -326,18 +298,6 @@ mod tests {
             of(&["--ca-lifetime=60s"]).unwrap_err(),
             "--ca-lifetime must be longer than --ca-rotate-after, --ca-settle and twice --ca-poll together, or a CA \
              expires before its successor is known"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_port_in_use_is_named_with_its_flag() {
-        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = taken.local_addr().unwrap();
-        let problem = bind(address, "--listen").await.unwrap_err();
-        assert!(
-            problem.starts_with(&format!("can't listen on {address}: "))
-                && problem.ends_with("; choose another with --listen"),
-            "{problem}"
         );
     }
 }
