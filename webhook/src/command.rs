@@ -13,12 +13,14 @@ mod scan;
 mod settings;
 mod webhook;
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use natsguard_policies::policy::Action;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, FailOn};
 use crate::output::visible;
 
 /// Everything was as it should be.
@@ -60,6 +62,29 @@ fn print(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
+}
+
+/// Prints a report; false when there is none to print. Whoever stops reading it (`check … | head`) changes no exit status.
+fn show(report: Result<String, impl Display>) -> io::Result<bool> {
+    match report {
+        Ok(text) => match print(text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(true),
+        },
+        Err(error) => {
+            complain(&error.to_string());
+            Ok(false)
+        }
+    }
+}
+
+/// The exit status that the worst of a report's findings makes.
+fn status(worst: Option<Action>, fail_on: FailOn) -> u8 {
+    if worst.unwrap_or(Action::Off) >= fail_on.action() {
+        DENIED
+    } else {
+        SUCCESS
+    }
 }
 
 /// Says something to the person at the terminal. Nothing can be done when nobody listens.

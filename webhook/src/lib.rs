@@ -10,6 +10,7 @@ pub mod facts;
 #[cfg(test)]
 mod fake;
 pub mod input;
+pub mod kubernetes;
 pub mod listing;
 pub mod live;
 pub mod manifest;

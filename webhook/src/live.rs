@@ -9,7 +9,7 @@ use kube::Client;
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use natsguard_policies::engine::{Report, evaluate_one};
 use natsguard_policies::settings::Settings;
-use natsguard_policies::workload::may_run_server;
+use natsguard_policies::workload::{discover, may_run_server};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -17,16 +17,13 @@ use tokio::time::Instant;
 
 use crate::facts::resource::{DAEMON_SETS, DEPLOYMENTS, Resource, STATEFUL_SETS};
 use crate::facts::{Cluster, Query, Subject, gather, heft, tidy};
-use pages::Pages;
+use pages::{BEGINNINGS, Pages};
 
 /// The kinds that may run a NATS server.
 pub const WORKLOADS: [&Resource; 3] = [&STATEFUL_SETS, &DEPLOYMENTS, &DAEMON_SETS];
 
 /// Objects asked for at a time.
 const PAGE: usize = 250;
-
-/// How often a list may begin again because the cluster forgot where it was.
-const BEGINNINGS: usize = 3;
 
 /// A workload with all that it refers to.
 #[derive(Debug, Clone)]
@@ -61,7 +58,24 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
     })
 }
 
+/// Kind and name of the controller that an object belongs to.
+pub(crate) fn owner(object: &Value) -> Option<String> {
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners
+        .iter()
+        .find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
+    let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+    Some(format!("{} {}", text("kind"), text("name")))
+}
+
 impl Seen {
+    /// Whether it runs a NATS server after all: that it may is all that is known of what was found.
+    pub fn is_server(&self) -> bool {
+        discover(&self.bundle)
+            .iter()
+            .any(|found| found.id == self.id)
+    }
+
     /// What the workload is at fault with, its neighbours not.
     pub fn report(&self, settings: &Settings) -> Report {
         evaluate_one(&self.bundle, settings, self.id)
@@ -106,6 +120,11 @@ impl FindError {
             Self::Refused { status, .. } => Some(*status),
             Self::Client { .. } | Self::Body { .. } => None,
         }
+    }
+
+    /// Whether the cluster forgot where the list was.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.status() == Some(StatusCode::GONE)
     }
 }
 
@@ -201,7 +220,7 @@ async fn list<T: Send>(
     let mut beginnings = 0;
     loop {
         match pages(client, resource, namespace, read, progress).await {
-            Err(error) if error.status() == Some(StatusCode::GONE) && beginnings < BEGINNINGS => {
+            Err(error) if error.is_forgotten() && beginnings < BEGINNINGS => {
                 beginnings += 1;
             }
             ended => return ended,

@@ -8,7 +8,7 @@ mod summary;
 mod verdict;
 
 pub use kind::Kind;
-pub use object::{MANAGED_BY, MANAGER, name, object, update};
+pub use object::{MANAGED_BY, name, object, update};
 pub use summary::{Summary, Unread, exemption, summarize};
 pub use verdict::{Entry, Grade, Verdict, Workload};
 

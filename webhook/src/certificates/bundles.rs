@@ -9,7 +9,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GetParams, Patch, PatchParams};
 use kube::{Client, Error};
 use serde_json::{Value, json};
 
-use super::secret::MANAGER;
+use crate::kubernetes::MANAGER;
 
 const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 

@@ -6,9 +6,7 @@ use kube::api::{Api, GetParams, ObjectMeta, PostParams};
 use kube::{Client, Error};
 
 use super::authority::{Data, KEYS};
-
-/// Whose writes these are.
-pub const MANAGER: &str = "natsguard";
+use crate::kubernetes::MANAGER;
 
 /// Reads and writes one Secret. It is never listed, and no other one is read.
 #[derive(Debug, Clone)]

@@ -3,9 +3,8 @@
 use std::io;
 
 use natsguard_policies::engine::evaluate;
-use natsguard_policies::policy::Action;
 
-use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules};
+use super::{UNUSABLE, complain, rules, show, status};
 use crate::args::Check;
 use crate::input::Input;
 use crate::listing::Listing;
@@ -22,16 +21,8 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
     let input = Input::read(&args.paths, args.rules.namespace.as_deref());
     let report = evaluate(&input.bundle, &settings);
     let listing = Listing::new(&input, &report);
-    match render(args.output, &listing, Screen::stdout()) {
-        Ok(text) => match print(text.as_bytes()) {
-            // `check … | head` is denied all the same.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-            _ => {}
-        },
-        Err(error) => {
-            complain(&error.to_string());
-            return Ok(UNUSABLE);
-        }
+    if !show(render(args.output, &listing, Screen::stdout()))? {
+        return Ok(UNUSABLE);
     }
     for note in &input.notes {
         complain(note);
@@ -42,10 +33,5 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
     if !input.problems.is_empty() {
         return Ok(UNUSABLE);
     }
-    let worst = report.worst().unwrap_or(Action::Off);
-    Ok(if worst >= args.fail_on.action() {
-        DENIED
-    } else {
-        SUCCESS
-    })
+    Ok(status(report.worst(), args.fail_on))
 }

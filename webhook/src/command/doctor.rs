@@ -12,13 +12,13 @@ use std::path::Path;
 
 use tokio::net::lookup_host;
 
-pub(super) use self::line::told;
 use self::line::{Line, State};
 use self::way::Target;
 use super::{SUCCESS, UNUSABLE, apiserver, complain, print};
 use crate::args::Doctor;
 use crate::certificates::bundles;
 use crate::certificates::now;
+use crate::kubernetes::words;
 use crate::output::visible;
 use crate::rights::{controller, webhook as webhook_rights};
 
@@ -52,7 +52,7 @@ pub(super) fn run(args: Doctor) -> io::Result<u8> {
 async fn examine(args: Doctor) -> Result<Vec<Line>, String> {
     let client = apiserver::client().await?;
     let version = client.apiserver_version().await.map_err(|error| {
-        let why = told(&error);
+        let why = words(&error);
         format!("can't reach the apiserver: {why}; see to the kubeconfig")
     })?;
     let mut lines = vec![Line::fine(
@@ -77,7 +77,7 @@ async fn examine(args: Doctor) -> Result<Vec<Line>, String> {
             Ok(None) => lines.push(trust::absent(&configuration)),
             Err(error) => lines.push(Line::unseen(
                 "configuration",
-                format!("{configuration}: {}", told(&error)),
+                format!("{configuration}: {}", words(&error)),
             )),
         }
     }

@@ -13,20 +13,18 @@ use std::time::Duration;
 
 use http::StatusCode;
 use kube::Client;
-use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
-use natsguard_policies::workload::discover;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::plan::Plan;
 use self::progress::Progress;
-use super::doctor::told;
-use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules};
+use super::{SUCCESS, UNUSABLE, complain, rules, show, status};
 use crate::args::Scan;
 use crate::facts::cluster::Kube;
 use crate::facts::{Cluster, Query};
+use crate::kubernetes::words;
 use crate::listing::Listing;
 use crate::live::{FindError, WORKLOADS, find, see};
 use crate::output::{Screen, render};
@@ -72,26 +70,16 @@ pub(super) fn run(args: &Scan) -> io::Result<u8> {
     } else {
         render(args.output, &scanned.listing, Screen::stdout())
     };
-    match text {
-        Ok(text) => match print(text.as_bytes()) {
-            // `scan … | head` is denied all the same.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-            _ => {}
-        },
-        Err(error) => {
-            complain(&error.to_string());
-            return Ok(UNUSABLE);
-        }
+    if !show(text)? {
+        return Ok(UNUSABLE);
     }
     for note in notes(&scanned, namespace) {
         complain(&note);
     }
-    let worst = scanned.listing.worst().unwrap_or(Action::Off);
-    Ok(if !args.fix_plan && worst >= args.fail_on.action() {
-        DENIED
-    } else {
-        SUCCESS
-    })
+    if args.fix_plan {
+        return Ok(SUCCESS);
+    }
+    Ok(status(scanned.listing.worst(), args.fail_on))
 }
 
 /// What a scan found.
@@ -203,10 +191,7 @@ async fn look(
     is_plan: bool,
 ) -> Option<Looked> {
     let seen = see(cluster, workload, Instant::now() + PATIENCE).await?;
-    if !discover(&seen.bundle)
-        .iter()
-        .any(|found| found.id == seen.id)
-    {
+    if !seen.is_server() {
         return None;
     }
     let report = seen.report(settings);
@@ -239,7 +224,7 @@ fn problem(error: &FindError, namespace: Option<&str>) -> String {
         FindError::Client { error, .. } => {
             format!(
                 "can't reach the cluster: {}; see to the kubeconfig",
-                told(error)
+                words(error)
             )
         }
         FindError::Refused {

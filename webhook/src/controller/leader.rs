@@ -13,7 +13,8 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, Error};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::problem::{Problem, words};
+use super::problem::Problem;
+use crate::kubernetes::words;
 
 /// How long a Lease holds after its last renewal. With a look each second another replica leads within 12 s of a crash.
 const DURATION: Duration = Duration::from_secs(10);

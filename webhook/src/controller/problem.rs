@@ -6,6 +6,8 @@ use kube::Error;
 use kube::runtime::watcher;
 use tokio::time::Instant;
 
+use crate::kubernetes::words;
+
 /// A problem that went unmentioned for so long is over: what is like it is a new one.
 const MEMORY: Duration = Duration::from_mins(5);
 
@@ -40,19 +42,7 @@ impl Problem {
     }
 }
 
-/// What a client's error comes to: the apiserver's own words, or the innermost cause.
-pub(super) fn words(error: &Error) -> String {
-    if let Error::Api(status) = error {
-        return if status.message.is_empty() {
-            format!("{} {}", status.code, status.reason)
-        } else {
-            status.message.clone()
-        };
-    }
-    innermost(error)
-}
-
-/// The same for a watch.
+/// What a watch's error comes to.
 pub(super) fn watch_words(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
@@ -61,12 +51,4 @@ pub(super) fn watch_words(error: &watcher::Error) -> String {
         watcher::Error::WatchError(status) => words(&Error::Api(status.clone())),
         watcher::Error::NoResourceVersion => error.to_string(),
     }
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }

@@ -9,14 +9,13 @@ mod notes;
 mod objects;
 pub(super) mod pace;
 mod plan;
+mod recent;
 mod restart;
 mod server;
 mod waits;
 mod words;
 
-use std::collections::BTreeSet;
 use std::env;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +29,10 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use crate::controller::digest;
 use crate::facts::Cluster;
 use crate::facts::resource::SECRETS;
+use crate::kubernetes::is_refused;
 use crate::live;
 use counts::{Counts, Outcome};
 use fights::{Fights, Permit};
@@ -39,6 +40,7 @@ use notes::Notes;
 use objects::{Objects, Written};
 use pace::Pace;
 use plan::{Target, Touch, content, plan};
+use recent::Recent;
 use restart::{Restart, is_new, is_running, ready_replicas, restart};
 use server::{Server, is_marked, mark};
 use waits::Waits;
@@ -51,9 +53,6 @@ const ATTEMPTS: usize = 4;
 
 /// Whether a repair stays is looked at so soon, and so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
-
-/// More is not remembered.
-const MOST_RESTARTED: usize = 4096;
 
 /// After failures in a row, a wait that is so long says that there is no end to them: the fourth one is.
 const LASTING: Duration = Duration::from_mins(4);
@@ -137,22 +136,10 @@ pub struct Repairer {
     /// For servers that have still to start.
     starting: Waits<(String, String)>,
     /// Pods that were restarted, by uid of their StatefulSet and by name: never twice, whatever the clocks say.
-    restarted: Mutex<BTreeSet<(String, String)>>,
+    restarted: Mutex<Recent<(String, String)>>,
     notes: Notes,
     counts: Counts,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
-}
-
-fn restarted_as(set: &Value, pod: &Pod) -> (String, String) {
-    let uid = text(set, "/metadata/uid").to_owned();
-    (uid, pod_name(pod).to_owned())
-}
-
-/// Tells contents apart.
-fn digest(object: &Value) -> String {
-    let mut hasher = DefaultHasher::new();
-    format!("{:?}", content(object)).hash(&mut hasher);
-    hasher.finish().to_string()
 }
 
 /// The soonest time to look again.
@@ -337,14 +324,14 @@ impl Repairer {
     ) -> Result<Touched, RepairError> {
         let Touch { target, before, .. } = touch;
         let wait = self.refused.next(target);
-        if !objects::is_refused(error) && wait < LASTING {
+        if !is_refused(error) && wait < LASTING {
             return Err(RepairError::Touch {
                 object: format!("{target} in {}", target.namespace),
                 error: objects::refusal(error),
             });
         }
         let note = words::failed(touch, &objects::refusal(error));
-        let occasion = digest(before);
+        let occasion = occasion(before);
         self.notes.say(note, set, Some(before), &occasion).await;
         Ok(Touched::Later(wait))
     }
@@ -372,7 +359,7 @@ impl Repairer {
         self.counts.touch(touch.target.kind, Outcome::NotAdmitted);
         let note = words::not_admitted(touch);
         let object = Some(&touch.before);
-        let occasion = digest(&touch.before);
+        let occasion = occasion(&touch.before);
         self.notes.say(note, set, object, &occasion).await;
         Touched::Later(self.refused.next(&touch.target))
     }
@@ -423,7 +410,9 @@ impl Repairer {
         for (touch, after) in files {
             let remedy = server.remedy(&touch.target, &touch.before, after);
             let note = words::reload(&touch.target, &running, remedy);
-            self.notes.say(note, set, Some(after), &digest(after)).await;
+            self.notes
+                .say(note, set, Some(after), &occasion(after))
+                .await;
         }
         Ok(false)
     }
@@ -445,7 +434,7 @@ impl Repairer {
         let mut is_starting = false;
         for pod in &pods {
             let now = (self.clock)();
-            if self.was_restarted(set, pod) {
+            if self.restarted().contains(&restarted_as(set, pod)) {
                 continue;
             }
             match restart(pod, server, now, self.options.restart_after) {
@@ -480,7 +469,7 @@ impl Repairer {
             again.after(SOON);
             return Ok(());
         }
-        self.note_restart(set, pod);
+        self.restarted().is_new(restarted_as(set, pod));
         self.counts.restarts.inc();
         tracing::info!(
             namespace,
@@ -494,19 +483,7 @@ impl Repairer {
         Ok(())
     }
 
-    fn was_restarted(&self, set: &Value, pod: &Pod) -> bool {
-        self.restarted().contains(&restarted_as(set, pod))
-    }
-
-    fn note_restart(&self, set: &Value, pod: &Pod) {
-        let mut restarted = self.restarted();
-        if restarted.len() >= MOST_RESTARTED {
-            restarted.pop_first();
-        }
-        restarted.insert(restarted_as(set, pod));
-    }
-
-    fn restarted(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+    fn restarted(&self) -> MutexGuard<'_, Recent<(String, String)>> {
         self.restarted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -533,6 +510,16 @@ impl Soonest {
     fn next(self) -> Next {
         self.0.map_or(Next::Wait, Next::Again)
     }
+}
+
+/// What tells an object's content apart, so that an Event about it is said once.
+fn occasion(object: &Value) -> String {
+    digest(&format!("{:?}", content(object))).to_string()
+}
+
+fn restarted_as(set: &Value, pod: &Pod) -> (String, String) {
+    let uid = text(set, "/metadata/uid").to_owned();
+    (uid, pod_name(pod).to_owned())
 }
 
 fn key(set: &Value) -> (String, String) {

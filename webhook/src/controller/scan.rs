@@ -18,7 +18,6 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use kube::Client;
 use natsguard_policies::settings::Settings;
-use natsguard_policies::workload::discover;
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -165,9 +164,10 @@ impl Scanner {
             failures: look.failures,
             ..Outcome::default()
         };
-        let served = self.served(&mut outcome).await;
+        let store = Store::new(self.client.clone(), Arc::clone(&self.pace));
+        let served = served(&store, &mut outcome).await;
         if let Some(served) = &served {
-            self.keep(served, &look, &mut outcome).await;
+            self.keep(&store, served, &look, &mut outcome).await;
         }
         carry_over(&mut look, std::mem::take(verdicts));
         *verdicts = look.verdicts;
@@ -292,11 +292,7 @@ impl Scanner {
         };
         let settings = Arc::clone(settings);
         let judging = spawn_blocking(move || {
-            // That it may run a server is all that is known of what was found.
-            if !discover(&seen.bundle)
-                .iter()
-                .any(|found| found.id == seen.id)
-            {
+            if !seen.is_server() {
                 return Judged::NoServer;
             }
             let report = seen.report(&settings);
@@ -308,22 +304,8 @@ impl Scanner {
         judging.await.unwrap_or(Judged::Unread)
     }
 
-    /// The kinds of reports that the cluster has; `None` when it does not tell.
-    async fn served(&self, outcome: &mut Outcome) -> Option<Vec<Kind>> {
-        let served = Store::new(self.client.clone(), Arc::clone(&self.pace))
-            .served()
-            .await;
-        served
-            .inspect_err(|error| {
-                tracing::warn!(%error, "can't tell which reports the cluster has; they stay as they are");
-                outcome.failures += 1;
-            })
-            .ok()
-    }
-
     /// Brings the reports in the cluster to what was seen.
-    async fn keep(&self, served: &[Kind], look: &Look, outcome: &mut Outcome) {
-        let store = Store::new(self.client.clone(), Arc::clone(&self.pace));
+    async fn keep(&self, store: &Store, served: &[Kind], look: &Look, outcome: &mut Outcome) {
         let wanted = match self.options.reports {
             Reports::Auto => served.first().copied(),
             Reports::OpenReports => Some(Kind::Report),
@@ -355,6 +337,17 @@ impl Outcome {
         self.failures += missed.failures;
         self.refused += missed.refused;
     }
+}
+
+/// The kinds of reports that the cluster has; `None` when it does not tell.
+async fn served(store: &Store, outcome: &mut Outcome) -> Option<Vec<Kind>> {
+    let served = store.served().await;
+    served
+        .inspect_err(|error| {
+            tracing::warn!(%error, "can't tell which reports the cluster has; they stay as they are");
+            outcome.failures += 1;
+        })
+        .ok()
 }
 
 /// What became of a workload.

@@ -17,6 +17,9 @@ const MAX_BYTES: usize = 4 << 20;
 /// Nor is a single object: 1.5 MiB in etcd, of which each byte may take six as JSON.
 const MAX_OBJECT: usize = 10 << 20;
 
+/// How often a list may begin again because the cluster forgot where it was.
+pub(crate) const BEGINNINGS: usize = 3;
+
 /// A list on its way.
 pub(crate) struct Pages {
     client: Client,

@@ -6,9 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::kind::Kind;
 use super::verdict::{Entry, Grade, Verdict, Workload};
-
-/// Who writes reports: their source, and the manager of their fields.
-pub const MANAGER: &str = "natsguard";
+use crate::kubernetes::MANAGER;
 
 /// The label that tells who writes a report.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -6,8 +6,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::Api;
 
-use super::line::{Line, State, told};
+use super::line::{Line, State};
 use crate::certificates::{Seconds, now};
+use crate::kubernetes::words;
 
 const WHAT: &str = "controller";
 
@@ -24,7 +25,7 @@ pub(super) async fn look(client: &Client, namespace: &str, name: &str) -> Line {
     loop {
         let line = match api.get_opt(name).await {
             Ok(lease) => judge(name, lease, now()),
-            Err(error) => return Line::unseen(WHAT, told(&error)),
+            Err(error) => return Line::unseen(WHAT, words(&error)),
         };
         if line.state == State::Fine || waited >= PATIENCE {
             return line;

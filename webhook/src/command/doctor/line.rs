@@ -1,6 +1,5 @@
 //! One line of a doctor's report.
 
-use std::error::Error as _;
 use std::fmt;
 
 /// How a check came out.
@@ -44,18 +43,6 @@ impl Line {
             text: why.into(),
         }
     }
-}
-
-/// An error of the client in a few words: what the apiserver says, or why it says nothing.
-pub(in crate::command) fn told(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
-    }
-    let mut innermost = error.source();
-    while let Some(source) = innermost.and_then(|error| error.source()) {
-        innermost = Some(source);
-    }
-    innermost.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 impl fmt::Display for Line {

@@ -7,7 +7,8 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
-use super::line::{Line, told};
+use super::line::Line;
+use crate::kubernetes::words;
 use crate::rights::{FACTS, Reach, Right};
 
 /// Whose rights are looked at, and what they are about.
@@ -30,7 +31,7 @@ pub(super) async fn look(client: &Client, subject: &Subject<'_>) -> Line {
             Ok(true) => {}
             Ok(false) => missing.push(right),
             Err(error) => {
-                return Line::unseen(WHAT, format!("can't ask for them: {}", told(&error)));
+                return Line::unseen(WHAT, format!("can't ask for them: {}", words(&error)));
             }
         }
     }

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::call::{self, PATIENCE};
-use super::line::{Line, told};
+use super::line::Line;
+use crate::kubernetes::words;
 
 /// Where natsguard is, and whom to ask.
 pub(super) struct Target {
@@ -94,7 +95,7 @@ impl Target {
             Ok(Err(error)) => {
                 lines.push(Line::unseen(
                     "tls",
-                    format!("no port-forward to pod {pod}: {}", told(&error)),
+                    format!("no port-forward to pod {pod}: {}", words(&error)),
                 ));
                 return lines;
             }
@@ -132,7 +133,7 @@ impl Target {
     /// A pod that the Service sends reviews to.
     async fn ready_pod(&self) -> Result<String, Line> {
         let what = format!("Service {}/{}", self.namespace, self.service);
-        let unseen = |error: Error| Line::unseen("pods", format!("{what}: {}", told(&error)));
+        let unseen = |error: Error| Line::unseen("pods", format!("{what}: {}", words(&error)));
         let services: Api<Service> = Api::namespaced(self.client.clone(), &self.namespace);
         let service = services
             .get_opt(&self.service)

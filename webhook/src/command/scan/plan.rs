@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::admission::REVIEWED;
 use crate::diff::diff;
 use crate::listing::ObjectName;
-use crate::live::Seen;
+use crate::live::{Seen, owner};
 use crate::manifest::Manifest;
 use crate::output::visible;
 
@@ -128,15 +128,8 @@ impl Plan {
 
 /// Why natsguard itself leaves an object alone.
 fn hindrance(object: &Object) -> Option<Fate> {
-    let owners = object.value.pointer("/metadata/ownerReferences");
-    let owner = owners
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .find(|owner| owner["controller"] == true);
-    if let Some(owner) = owner {
-        let text = |key: &str| owner[key].as_str().unwrap_or_default();
-        return Some(Fate::Owned(format!("{} {}", text("kind"), text("name"))));
+    if let Some(owner) = owner(&object.value) {
+        return Some(Fate::Owned(owner));
     }
     (!matches!(object.kind(), "ConfigMap" | "Secret" | "Service")).then_some(Fate::Later)
 }

@@ -1,6 +1,5 @@
 //! Events, each said once.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -8,21 +7,16 @@ use kube::Client;
 use kube::runtime::events::{Event, Recorder, Reporter};
 use serde_json::Value;
 
-use super::objects::{MANAGER, refusal, timely};
+use super::objects::{refusal, timely};
+use super::recent::Recent;
 use super::words::Note;
-
-/// More is not remembered: what was said first is said again.
-const MOST: usize = 4096;
+use crate::kubernetes::MANAGER;
 
 /// Says things, and remembers what it said.
 pub(super) struct Notes {
     recorder: Recorder,
-    said: Mutex<Said>,
+    said: Mutex<Recent<String>>,
 }
-
-/// What was said, in that order.
-#[derive(Debug, Default)]
-struct Said(VecDeque<String>);
 
 impl Notes {
     /// `instance` is the pod that says it.
@@ -54,7 +48,7 @@ impl Notes {
         let uid = |object: &ObjectReference| object.uid.clone().unwrap_or_default();
         let other_uid = other.as_ref().map(uid).unwrap_or_default();
         let key = format!("{} {} {other_uid} {occasion}", note.reason, uid(&about));
-        if !self.said().is_new(&key) {
+        if !self.said().is_new(key.clone()) {
             return;
         }
         let event = Event {
@@ -71,26 +65,8 @@ impl Notes {
         }
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
+    fn said(&self) -> MutexGuard<'_, Recent<String>> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Said {
-    /// Whether this was not said before; now it was.
-    fn is_new(&mut self, key: &str) -> bool {
-        if self.0.iter().any(|said| said == key) {
-            return false;
-        }
-        if self.0.len() >= MOST {
-            self.0.pop_front();
-        }
-        self.0.push_back(key.to_owned());
-        true
-    }
-
-    fn forget(&mut self, key: &str) {
-        self.0.retain(|said| said != key);
     }
 }
 
@@ -108,23 +84,5 @@ fn reference(object: &Value) -> ObjectReference {
         resource_version: text("/metadata/resourceVersion"),
         uid: text("/metadata/uid"),
         field_path: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_thing_too_many_makes_one_be_said_again() {
-        let mut said = Said::default();
-        for number in 0..MOST {
-            assert!(said.is_new(&number.to_string()));
-        }
-        assert!(said.is_new("more"));
-        assert!(!said.is_new("1"));
-        assert!(said.is_new("0"));
-        said.forget("more");
-        assert!(said.is_new("more"));
     }
 }

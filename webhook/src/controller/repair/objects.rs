@@ -21,7 +21,8 @@ use tokio::time::timeout;
 
 use super::plan::{Target, content};
 use crate::admission::REVIEWED;
-use crate::facts::cluster::Page;
+use crate::facts::Page;
+use crate::kubernetes::MANAGER;
 
 /// How long an answer may take, from the first word to the last: the client itself waits so long for each.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,9 +32,6 @@ const PAGE: u32 = 16;
 
 /// A page is no larger than this, else fewer are asked for. One pod is at most 1.5 MiB in etcd.
 const MAX_BYTES: usize = 4 << 20;
-
-/// Whose writes these are.
-pub(super) const MANAGER: &str = "natsguard";
 
 /// What came of a touch.
 #[derive(Debug, Clone, PartialEq)]
@@ -243,12 +241,6 @@ pub(super) fn refusal(error: &Error) -> String {
         Error::Api(status) => format!("the apiserver refuses it ({})", status.code),
         error => words(error),
     }
-}
-
-/// Whether the same write is refused again, as far as one can tell.
-pub(super) fn is_refused(error: &Error) -> bool {
-    let passes = [401, 408, 429];
-    matches!(error, Error::Api(status) if (400..500).contains(&status.code) && !passes.contains(&status.code))
 }
 
 /// A request that gets no answer must not hold up a review for ever.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use natsguard_policies::engine::repair_where;
@@ -11,7 +10,8 @@ use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
 use super::server::Server;
-use crate::live::Seen;
+use crate::controller::digest;
+use crate::live::{Seen, owner};
 
 /// The kinds that are touched. A workload never is: its template is repaired only with a request that changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,12 +117,6 @@ fn policies(faults: &BTreeSet<Fault>) -> Vec<&'static str> {
     policies
 }
 
-fn digest(faults: &BTreeSet<Fault>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    faults.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The objects that repairs of this workload's faults change, with the faults that ask for it.
 fn repairable(seen: &Seen, settings: &Settings) -> BTreeMap<ObjectId, BTreeSet<Fault>> {
     let mut objects: BTreeMap<ObjectId, BTreeSet<Fault>> = BTreeMap::new();
@@ -146,16 +140,6 @@ fn is_closed(object: &Value) -> bool {
         || object
             .pointer("/metadata/deletionTimestamp")
             .is_some_and(|time| !time.is_null())
-}
-
-/// Kind and name of the controller that an object belongs to.
-fn owner(object: &Value) -> Option<String> {
-    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
-    let owner = owners
-        .iter()
-        .find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
-    let text = |field| owner.get(field).and_then(Value::as_str).unwrap_or_default();
-    Some(format!("{} {}", text("kind"), text("name")))
 }
 
 impl Kind {

@@ -1,7 +1,6 @@
 //! What a scan says where people look: faults on their workloads when the cluster has no reports, exemptions on this pod.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,9 @@ use tokio::time::Instant;
 
 use super::Pace;
 use super::missed::Missed;
-use crate::reports::{MANAGER, Verdict, Workload, exemption};
+use crate::controller::digest;
+use crate::kubernetes::MANAGER;
+use crate::reports::{Verdict, Workload, exemption};
 
 /// An apiserver keeps an Event so long: a fault that still stands is said anew then, so that there is one at any time.
 const AGAIN: Duration = Duration::from_hours(1);
@@ -65,7 +66,7 @@ impl Events {
             }
             for (policy, note) in refusals(verdict) {
                 let key = (verdict.workload.clone(), policy);
-                let hash = hash(&note);
+                let hash = digest(&note);
                 let said = self.faults.get(&key);
                 let said = said.filter(|(said, at)| *said == hash && at.elapsed() < AGAIN);
                 if let Some(said) = said {
@@ -200,12 +201,6 @@ fn reference(verdict: &Verdict) -> ObjectReference {
         uid: verdict.uid.clone(),
         ..ObjectReference::default()
     }
-}
-
-fn hash(note: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    note.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A pod as Events refer to it.

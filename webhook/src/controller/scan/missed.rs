@@ -2,6 +2,8 @@
 
 use kube::Error;
 
+use crate::kubernetes::is_refused;
+
 /// What was not written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Missed {
@@ -13,7 +15,7 @@ pub(super) struct Missed {
 
 impl Missed {
     pub(super) fn count(&mut self, error: &Error) {
-        if is_refused(error) {
+        if is_refused(error) && !is_right(error) {
             self.refused += 1;
         } else {
             self.failures += 1;
@@ -21,14 +23,7 @@ impl Missed {
     }
 }
 
-fn is_refused(error: &Error) -> bool {
-    let Error::Api(status) = error else {
-        return false;
-    };
-    match status.code {
-        401 | 408 | 429 => false,
-        // `User "…" cannot patch resource …`: a right is missing.
-        403 => !status.message.contains("\" cannot "),
-        code => (400..500).contains(&code),
-    }
+/// `User "…" cannot patch resource …`: a right is missing, which is for us to mend.
+fn is_right(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 403 && status.message.contains("\" cannot "))
 }

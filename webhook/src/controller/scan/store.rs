@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use super::Pace;
 use super::missed::Missed;
 use crate::facts::heft;
+use crate::kubernetes::MANAGER;
 use crate::live::FindError;
-use crate::live::pages::Pages;
-use crate::reports::{Kind, MANAGED_BY, MANAGER, Unread, Verdict, Workload, name, object, update};
+use crate::live::pages::{BEGINNINGS, Pages};
+use crate::reports::{Kind, MANAGED_BY, Unread, Verdict, Workload, name, object, update};
 use crate::server::panics::caught;
 
 /// Reports asked for at a time.
@@ -23,9 +24,6 @@ const PAGE: usize = 50;
 
 /// No report of ours takes more memory than this.
 const MAX_REPORT: usize = 1 << 20;
-
-/// How often a list may begin again because the cluster forgot where it was.
-const BEGINNINGS: usize = 3;
 
 const NOT_FOUND: u16 = 404;
 const CONFLICT: u16 = 409;
@@ -103,9 +101,7 @@ impl Store {
         loop {
             match self.pages(&wanted, &mut kept).await {
                 Ok(()) => break,
-                Err(error)
-                    if error.status() == Some(StatusCode::GONE) && beginnings < BEGINNINGS =>
-                {
+                Err(error) if error.is_forgotten() && beginnings < BEGINNINGS => {
                     beginnings += 1;
                 }
                 // Who may not list the reports that are not written did not write them before.
