@@ -500,7 +500,13 @@ fn the_lease_goes_with_the_release_and_is_no_part_of_it() {
 
 #[test]
 fn the_controller_gets_its_values() {
-    let of = |values: &str| arguments(&helm::render(values), "Deployment", "controller");
+    let of = |values: &str| {
+        let line = arguments(&helm::render(values), "Deployment", "controller");
+        let parsed = ["natsguard".to_owned()].into_iter().chain(line.clone());
+        let taken = Args::parse_from(parsed).command;
+        assert!(matches!(taken, Command::Controller(_)), "{values}");
+        line
+    };
     assert_eq!(
         of("ci/default-values.yaml"),
         [

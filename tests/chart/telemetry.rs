@@ -7,22 +7,6 @@ use serde_json::{Value, json};
 
 use crate::helm;
 
-/// The controller's metrics.
-const CONTROLLER: [&str; 12] = [
-    "natsguard_controller_fights_total",
-    "natsguard_controller_leader",
-    "natsguard_controller_left_alone",
-    "natsguard_controller_restarts_total",
-    "natsguard_controller_review_duration_seconds",
-    "natsguard_controller_touches_total",
-    "natsguard_controller_workloads",
-    "natsguard_exemptions",
-    "natsguard_scan_completed_timestamp_seconds",
-    "natsguard_scan_duration_seconds",
-    "natsguard_scan_failures_total",
-    "natsguard_standing_faults",
-];
-
 /// The metrics that the source registers: a name, and perhaps a unit.
 fn registered() -> &'static BTreeSet<String> {
     static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -35,7 +19,9 @@ fn registered() -> &'static BTreeSet<String> {
                     folders.push(path);
                 } else {
                     let source = std::fs::read_to_string(path).expect("a source file");
-                    names.extend(source.split(".register").skip(1).filter_map(name));
+                    for call in [".register", ".encode_descriptor"] {
+                        names.extend(source.split(call).skip(1).filter_map(name));
+                    }
                 }
             }
         }
@@ -44,7 +30,7 @@ fn registered() -> &'static BTreeSet<String> {
     &NAMES
 }
 
-/// The metric of a call of `register` or `register_with_unit`.
+/// The metric of a call of `register`, `register_with_unit` or `encode_descriptor`.
 fn name(call: &str) -> Option<String> {
     let call = call.split(';').next()?;
     let arguments = call.strip_prefix("_with_unit").unwrap_or(call);
@@ -62,12 +48,7 @@ fn is_known(series: &str) -> bool {
     ["", "_total", "_bucket", "_sum", "_count"]
         .iter()
         .filter_map(|end| series.strip_suffix(end))
-        .any(|name| {
-            registered().contains(name)
-                || CONTROLLER
-                    .iter()
-                    .any(|known| known.strip_suffix("_total").unwrap_or(known) == name)
-        })
+        .any(|name| registered().contains(name))
 }
 
 /// The series of natsguard in an expression.

@@ -132,6 +132,11 @@ async fn wait_routes(space: &Space, name: &str, wanted: &[String], limit: Durati
         .await
 }
 
+async fn scale(space: &Space, name: &str, replicas: usize) -> Result<()> {
+    let line = format!("scale statefulset {name} --replicas {replicas}");
+    space.kubectl(&line, None).await?.ok().map(drop)
+}
+
 /// The Events of an object: reason and text.
 async fn events(space: &Space, name: &str) -> Result<Vec<(String, String)>> {
     let fields = ListParams::default().fields(&format!("involvedObject.name={name}"));

@@ -5,38 +5,29 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
+use natsguard::reports::Kind;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::{Value, json};
 
-use super::{START, lives, named, named_routes, routes, wait_routes};
+use super::{START, lives, named, named_routes, routes, scale, wait_routes};
 
 const DEPLOYMENTS: usize = 10;
+const REPORT: Kind = Kind::Report;
 const LABELS: &str = "natsguard.dev/test=existing";
 
 /// Reports of openreports.io/v1alpha1, as far as natsguard writes them: the fields and types of the project's own definition.
 fn definition() -> Result<CustomResourceDefinition> {
-    let text = json!({"type": "string"});
-    let count = json!({"type": "integer"});
-    let subject = json!({"type": "object", "properties": {
-        "apiVersion": text, "kind": text, "namespace": text, "name": text, "uid": text}});
-    let result = json!({"type": "object", "required": ["policy"], "properties": {
-        "source": text, "category": text, "policy": text, "rule": text, "message": text, "scored": {"type": "boolean"},
-        "result": {"type": "string", "enum": ["pass", "fail", "warn", "error", "skip"]},
-        "severity": {"type": "string", "enum": ["critical", "high", "low", "medium", "info"]},
-        "properties": {"type": "object", "additionalProperties": text},
-        "timestamp": {"type": "object", "required": ["seconds", "nanos"], "properties": {
-            "seconds": {"type": "integer", "format": "int64"}, "nanos": {"type": "integer", "format": "int32"}}}}});
-    let schema = json!({"type": "object", "properties": {
-        "source": text, "scope": subject, "results": {"type": "array", "items": result},
-        "summary": {"type": "object", "properties": {
-            "pass": count, "fail": count, "warn": count, "error": count, "skip": count}}}});
+    const SCHEMA: &str = include_str!("../../../webhook/src/reports/schema/report.json");
+    let mut schema: Value = serde_json::from_str(SCHEMA)?;
+    schema["properties"]["source"] = json!({"type": "string"});
+    let (group, version, plural) = (REPORT.group(), REPORT.version(), REPORT.plural());
     Ok(serde_json::from_value(json!({
-        "metadata": {"name": "reports.openreports.io"},
-        "spec": {"group": "openreports.io", "scope": "Namespaced",
-            "names": {"plural": "reports", "singular": "report", "kind": "Report", "listKind": "ReportList"},
-            "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}}))?)
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {"group": group, "scope": "Namespaced",
+            "names": {"plural": plural, "singular": "report", "kind": REPORT.name(), "listKind": "ReportList"},
+            "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}}))?)
 }
 
 /// The API of reports, for as long as a test needs it.
@@ -45,15 +36,8 @@ pub async fn with_reports(space: &Space) -> Result<Api<DynamicObject>> {
     definitions
         .create(&PostParams::default(), &definition()?)
         .await?;
-    let kind = ApiResource {
-        group: "openreports.io".to_owned(),
-        version: "v1alpha1".to_owned(),
-        api_version: "openreports.io/v1alpha1".to_owned(),
-        kind: "Report".to_owned(),
-        plural: "reports".to_owned(),
-    };
     let reports: Api<DynamicObject> =
-        Api::namespaced_with(space.target.client.clone(), &space.name, &kind);
+        Api::namespaced_with(space.target.client.clone(), &space.name, &REPORT.resource());
     space
         .wait("the API of reports", START, async || {
             let list = reports.list(&ListParams::default()).await;
@@ -167,10 +151,7 @@ async fn reported_and_repaired(space: &Space, reports: &Api<DynamicObject>) -> R
     for number in 0..DEPLOYMENTS {
         let name = name(number);
         assert_eq!(routes(space, &name).await?, [format!("nats://{name}:6222")]);
-        let said = space
-            .kubectl(&format!("scale statefulset {name} --replicas 3"), None)
-            .await?;
-        ensure!(said.success, "{}", said.stderr);
+        scale(space, &name, 3).await?;
         wait_routes(space, &name, &named_routes(&space.name, &name, 3), START).await?;
     }
     let now = lives(space, LABELS).await?;

@@ -76,14 +76,10 @@ async fn write_wrong(space: &Space, map: &Value, round: usize) -> Result<()> {
         .patch("fought", &PatchParams::default(), &Patch::Merge(data))
         .await?;
     guard(space, true).await?;
-    let said = space
-        .kubectl(
-            &format!("patch statefulset fought --type merge --patch {{\"spec\":{{\"minReadySeconds\":{round}}}}}"),
-            None,
-        )
-        .await?;
-    ensure!(said.success, "{}", said.stderr);
-    Ok(())
+    let line = format!(
+        "patch statefulset fought --type merge --patch {{\"spec\":{{\"minReadySeconds\":{round}}}}}"
+    );
+    space.kubectl(&line, None).await?.ok().map(drop)
 }
 
 /// Whether natsguard looks at the namespace. The apiserver knows a moment later.

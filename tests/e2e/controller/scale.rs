@@ -7,7 +7,7 @@ use natsguard_tests::bed::nats::{LABELS, Nats, full_names};
 use natsguard_tests::bed::space::Space;
 use serde_json::json;
 
-use super::{START, lives, wait_event, wait_routes};
+use super::{START, lives, scale, wait_event, wait_routes};
 
 /// The pods that were there before are the same, and never restarted.
 async fn are_untouched(
@@ -27,13 +27,7 @@ pub async fn by_hand(space: &Space) -> Result<()> {
     space.wait_meshed(3, START).await?;
     let before = lives(space, LABELS).await?;
     for replicas in [5, 3] {
-        let said = space
-            .kubectl(
-                &format!("scale statefulset nats --replicas {replicas}"),
-                None,
-            )
-            .await?;
-        ensure!(said.success, "{}", said.stderr);
+        scale(space, "nats", replicas).await?;
         let wanted = full_names(&space.name, replicas);
         wait_routes(space, "nats-config", &wanted, START).await?;
     }

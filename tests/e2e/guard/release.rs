@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams};
-use natsguard_tests::bed::guard::RELEASE;
+use natsguard_tests::bed::guard::{NAMESPACE, RELEASE};
 use natsguard_tests::bed::nats::Nats;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
+use natsguard_tests::bed::target::Target;
 use serde_json::json;
 
 use super::START;
@@ -35,24 +36,21 @@ pub async fn upgrade(space: &Space) -> Result<()> {
     space.target.install(&space.stop, "").await?;
     assert_eq!(state(space).await?, before);
 
-    let manifests = space
-        .target
-        .run(
-            "helm",
-            "natsguard-system",
-            &format!("get manifest {RELEASE}"),
-            None,
-        )
-        .await?;
-    ensure!(manifests.success, "{}", manifests.stderr);
-    let diff = space
-        .target
-        .run(
-            "kubectl",
-            "natsguard-system",
-            "diff --server-side --filename -",
-            Some(manifests.stdout),
-        )
+    is_as_applied(&space.target, NAMESPACE, RELEASE, "").await
+}
+
+/// A server-side apply of a release's manifests would change nothing.
+pub async fn is_as_applied(
+    target: &Target,
+    namespace: &str,
+    release: &str,
+    flags: &str,
+) -> Result<()> {
+    let get = format!("get manifest {release}");
+    let manifests = target.run("helm", namespace, &get, None).await?.ok()?;
+    let diff = format!("diff --server-side {flags} --filename -");
+    let diff = target
+        .run("kubectl", namespace, &diff, Some(manifests))
         .await?;
     assert_eq!(
         (diff.success, diff.stdout.as_str()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
@@ -101,15 +101,13 @@ impl Target {
 
     async fn helm(&self, arguments: &str) -> Result<String> {
         let said = self.run("helm", NAMESPACE, arguments, None).await?;
-        ensure!(said.success, "helm {arguments}: {}", said.stderr);
-        Ok(said.stdout)
+        said.ok().with_context(|| format!("helm {arguments}"))
     }
 
     /// Runs kubectl in natsguard's namespace, which must go well.
     pub async fn kubectl_guard(&self, arguments: &str) -> Result<String> {
         let said = self.run("kubectl", NAMESPACE, arguments, None).await?;
-        ensure!(said.success, "kubectl {arguments}: {}", said.stderr);
-        Ok(said.stdout)
+        said.ok().with_context(|| format!("kubectl {arguments}"))
     }
 
     /// The pods of natsguard's webhook, by name, without those on their way out.

@@ -25,6 +25,17 @@ pub struct Said {
     pub stderr: String,
 }
 
+impl Said {
+    /// Standard output, if it did what it was asked; else standard error is the error.
+    pub fn ok(self) -> Result<String> {
+        if self.success {
+            Ok(self.stdout)
+        } else {
+            bail!("{}", self.stderr)
+        }
+    }
+}
+
 /// The cluster that tests run against.
 pub struct Target {
     /// The cluster on this machine; none where `KUBECONFIG` names another.

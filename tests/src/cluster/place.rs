@@ -1,6 +1,6 @@
 //! Where things lie: what is built, outside the repository; and what a running cluster has.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -57,11 +57,18 @@ pub(crate) fn images() -> PathBuf {
 
 /// The cluster's own files in the repository.
 pub(crate) fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster")
+    tests().join("cluster")
 }
 
 /// The repository.
 pub fn repository() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
+    let tests = tests();
+    tests.parent().unwrap_or(&tests).to_owned()
+}
+
+/// The folder of this crate, as cargo names it to what it runs: clones that share a target directory share what was built in
+/// it, and that knows the clone only that it was built in.
+fn tests() -> PathBuf {
+    let running = std::env::var_os("CARGO_MANIFEST_DIR");
+    running.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
