@@ -303,6 +303,9 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
     // A failed test is reported with its message; where in the harness it came from tells nobody anything.
     std::panic::set_hook(Box::new(|info| say(&info.to_string())));
     end_on_signal(Arc::clone(&bed));
+    if !bed.is_named() && !harness.list {
+        Bed::clear()?;
+    }
     let before = Footprint::now()?;
     let mut trials = vec![];
     for (name, test) in lifecycle::TESTS {

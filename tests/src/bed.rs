@@ -182,10 +182,24 @@ impl Bed {
     pub fn run_without_cluster(&self, test: impl FnOnce(&Stop) -> Result<()>) -> Result<()> {
         let _alone = self.alone.write().unwrap_or_else(PoisonError::into_inner);
         self.release()?;
-        if Cluster::is_running() {
-            bail!("this needs the machine without a cluster: cargo cluster down");
+        Self::clear()?;
+        let result = test(&self.stop);
+        if result.is_err() {
+            // What a failed test left of its cluster is not the fault of the next.
+            Cluster::down()?;
         }
-        test(&self.stop)
+        result
+    }
+
+    /// Removes what a run that was killed left of its cluster. A cluster that runs is somebody's, and an error.
+    pub fn clear() -> Result<()> {
+        if Cluster::is_running() {
+            bail!(
+                "a cluster runs already: export KUBECONFIG={} to use it, or end it with `cargo cluster down`",
+                cluster::kubeconfig().display()
+            );
+        }
+        Cluster::down().map(drop)
     }
 
     /// Ends the cluster, if this run started it. The next test that needs one starts another.
