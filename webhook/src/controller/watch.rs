@@ -34,7 +34,8 @@ const PAGE: u32 = 250;
 /// The first and the longest wait after an error. An apiserver that restarts is missed for no more than seconds.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(8)];
 
-/// The wait after a missing right, which nobody mends within seconds.
+/// The longest wait after a missing right. Nobody mends one within seconds; but an apiserver that has just started refuses
+/// everybody until it has read who may do what.
 const REFUSED: Duration = Duration::from_secs(30);
 
 /// An error after so long without one is the first again.
@@ -337,11 +338,10 @@ impl Watching {
         if self.failed.is_none_or(|failed| now - failed > CALM) {
             self.pause = PAUSES[0];
         }
-        if is(error, 403) {
-            self.pause = REFUSED;
-        }
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(PAUSES[1]);
+        let longest = if is(error, 403) { REFUSED } else { PAUSES[1] };
+        let pause = self.pause.min(longest);
+        sleep(pause).await;
+        self.pause = pause * 2;
         self.failed = Some(Instant::now());
     }
 }

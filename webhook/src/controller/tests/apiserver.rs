@@ -30,8 +30,8 @@ pub(super) struct World {
     pub(super) lease: Option<Value>,
     version: u64,
     random: u64,
-    /// Nothing is answered but 503.
-    pub(super) away: bool,
+    /// Nothing is answered but this: 503, or the 403 of an apiserver that has just started.
+    pub(super) away: Option<StatusCode>,
     /// Lists can be streamed.
     pub(super) streams: bool,
     /// Watches that go on from a version before this are refused.
@@ -53,7 +53,7 @@ impl Apiserver {
             lease: None,
             version: 0,
             random: 0,
-            away: false,
+            away: None,
             streams: true,
             oldest: 0,
             tells_late: false,
@@ -102,8 +102,8 @@ impl Apiserver {
             let query = head.uri.query().unwrap_or_default();
             world.asked.push(query.to_owned());
         }
-        if world.away {
-            return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
+        if let Some(code) = world.away {
+            return status(code, code.canonical_reason().unwrap_or_default());
         }
         match (head.method.as_str(), head.uri.path()) {
             ("GET", SETS) => world.sets(head.uri.query().unwrap_or_default()),

@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
@@ -162,11 +163,11 @@ async fn while_nobody_can_be_asked_nobody_works() {
     let bed = Bed::new();
     let _first = bed.start("a");
     sleep(Duration::from_secs(10)).await;
-    bed.server.lock().away = true;
+    bed.server.lock().away = Some(StatusCode::SERVICE_UNAVAILABLE);
     sleep(Duration::from_secs(7)).await;
     assert_eq!(bed.told(), ["+a", "-a"]);
     sleep(Duration::from_mins(10)).await;
-    bed.server.lock().away = false;
+    bed.server.lock().away = None;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(bed.told(), ["+a", "-a", "+a"]);
 }
@@ -259,7 +260,7 @@ async fn work_that_does_not_end_ends_the_process_and_keeps_the_lease() {
         let stop = async {
             sleep(Duration::from_secs(10)).await;
             if !is_told {
-                server.lock().away = true;
+                server.lock().away = Some(StatusCode::SERVICE_UNAVAILABLE);
                 std::future::pending::<()>().await;
             }
         };

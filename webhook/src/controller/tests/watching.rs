@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{self, Receiver};
@@ -149,15 +150,38 @@ async fn an_apiserver_that_was_away_is_watched_again_within_seconds() {
     assert_eq!(bed.told(1).await, ["+a", "+c"]);
     {
         let mut world = bed.server.lock();
-        world.away = true;
+        world.away = Some(StatusCode::SERVICE_UNAVAILABLE);
         world.cut();
     }
     assert!(bed.told(600).await.is_empty());
     // One each eight seconds.
     let asked = bed.server.lock().asked.len();
     assert!((70..80).contains(&asked), "{asked}");
-    bed.server.lock().away = false;
+    bed.server.lock().away = None;
     sleep(Duration::from_secs(9)).await;
     let scaled = bed.after(|server| server.lock().set("a", "nats:2.12", 2, "u1"));
     assert_eq!(scaled.await, ["+a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apiserver_that_refuses_everybody_as_it_starts_is_asked_again_soon() {
+    let mut bed = Bed::start(three);
+    assert_eq!(bed.told(1).await, ["+a", "+c"]);
+    let refuse = |bed: &Bed| {
+        let mut world = bed.server.lock();
+        world.away = Some(StatusCode::FORBIDDEN);
+        world.cut();
+    };
+    refuse(&bed);
+    assert!(bed.told(2).await.is_empty());
+    bed.server.lock().away = None;
+    assert!(bed.told(3).await.is_empty());
+    let scaled = bed.after(|server| server.lock().set("a", "nats:2.12", 2, "u1"));
+    assert_eq!(scaled.await, ["+a"]);
+    // A right that stays missing is asked for less and less.
+    refuse(&bed);
+    let before = bed.server.lock().asked.len();
+    assert!(bed.told(600).await.is_empty());
+    let asked = bed.server.lock().asked.len() - before;
+    assert!((20..30).contains(&asked), "{asked}");
 }
