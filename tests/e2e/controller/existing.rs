@@ -99,6 +99,47 @@ pub async fn install(space: &Space) -> Result<()> {
     result
 }
 
+/// `natsguard scan` sees what is reported, and its plan is what is due.
+async fn scanned_by_hand(space: &Space, reports: &[DynamicObject]) -> Result<()> {
+    let scan = async |flags: &str| {
+        let line = format!("scan --namespace {} {flags}", space.name);
+        let said = space.target.natsguard(&space.stop, &line).await?;
+        assert_eq!((said.success, said.stderr.as_str()), (true, ""), "{line}");
+        anyhow::Ok(said.stdout)
+    };
+    let scanned: Value = serde_json::from_str(&scan("--output json").await?)?;
+    let mut seen: Vec<_> = rows(&scanned["findings"])
+        .map(|row| {
+            let place = row["file"].as_str().unwrap_or_default();
+            let name = place.rsplit('/').next().unwrap_or_default();
+            (name.to_owned(), row["policy"].clone().to_string())
+        })
+        .collect();
+    let mut reported: Vec<_> = reports
+        .iter()
+        .flat_map(|report| {
+            let name = report.data["scope"]["name"].as_str().unwrap_or_default();
+            rows(&report.data["results"]).map(|row| (name.to_owned(), row["policy"].to_string()))
+        })
+        .collect();
+    seen.sort();
+    reported.sort();
+    assert_eq!(seen, reported);
+
+    let plan = scan("--fix-plan").await?;
+    for number in 0..DEPLOYMENTS {
+        let name = name(number);
+        for route in named_routes(&space.name, &name, 2) {
+            ensure!(plan.contains(&route), "no {route} in\n{plan}");
+        }
+    }
+    Ok(())
+}
+
+fn rows(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
 async fn reported_and_repaired(space: &Space, reports: &Api<DynamicObject>) -> Result<()> {
     for number in 0..DEPLOYMENTS {
         space.apply(&deployment(space, &name(number))?).await?;
@@ -111,7 +152,7 @@ async fn reported_and_repaired(space: &Space, reports: &Api<DynamicObject>) -> R
 
     space
         .target
-        .install(&space.stop, "--set controller.scanEvery=10s")
+        .install(&space.stop, "--set controller.scanEvery=5s")
         .await?;
     let found = space
         .wait("ten reports", START, async || {
@@ -136,13 +177,14 @@ async fn reported_and_repaired(space: &Space, reports: &Api<DynamicObject>) -> R
         );
         ensure!(data["source"] == "natsguard", "{data}");
     }
+    scanned_by_hand(space, &found).await?;
     // A second scan writes nothing, and nothing has moved.
     let reported = |list: &[DynamicObject]| -> Vec<_> {
         list.iter()
             .map(|report| report.metadata.resource_version.clone())
             .collect()
     };
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     let again = reports.list(&ListParams::default()).await?.items;
     assert_eq!(reported(&again), reported(&found));
     assert_eq!(lives(space, LABELS).await?, lives_before);

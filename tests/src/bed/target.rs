@@ -36,6 +36,13 @@ impl Said {
     }
 }
 
+/// What is built of natsguard for a run: the static binary, and the image that has it alone.
+#[derive(Debug, Clone)]
+struct Project {
+    binary: PathBuf,
+    image: Image,
+}
+
 /// The cluster that tests run against.
 pub struct Target {
     /// The cluster on this machine; none where `KUBECONFIG` names another.
@@ -45,7 +52,7 @@ pub struct Target {
     /// helm and kubectl, and on this machine all others.
     pub programs: Programs,
     kubeconfig: PathBuf,
-    image: OnceCell<String>,
+    project: OnceCell<Project>,
     /// Whether natsguard is installed, once somebody has seen to it.
     pub(super) guarded: Mutex<Option<bool>>,
 }
@@ -62,7 +69,7 @@ impl Target {
             client: client(&kubeconfig).await?,
             programs,
             kubeconfig,
-            image: OnceCell::new(),
+            project: OnceCell::new(),
             guarded: Mutex::default(),
         })
     }
@@ -78,27 +85,17 @@ impl Target {
         let mut command = self.command(program)?;
         command
             .args(["--namespace", namespace])
-            .args(arguments.split_whitespace())
-            .stdin(if input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        tokio::task::spawn_blocking(move || {
-            let mut child = command.spawn()?;
-            if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-                stdin.write_all(input.as_bytes())?;
-            }
-            let output = child.wait_with_output()?;
-            Ok(Said {
-                success: output.status.success(),
-                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            })
-        })
-        .await?
+            .args(arguments.split_whitespace());
+        said(command, input).await
+    }
+
+    /// Runs the natsguard that is in the image on this machine, as a user with all rights would.
+    pub async fn natsguard(&self, stop: &Stop, arguments: &str) -> Result<Said> {
+        let mut command = Command::new(&self.project(stop).await?.binary);
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(arguments.split_whitespace());
+        said(command, None).await
     }
 
     /// A command that runs `helm` or `kubectl` against this cluster.
@@ -117,20 +114,48 @@ impl Target {
 
     /// The name of the project's own image, `natsguard:<version>`, which every node has from then on.
     pub async fn project_image(&self, stop: &Stop) -> Result<&str> {
+        Ok(&self.project(stop).await?.image.name)
+    }
+
+    async fn project(&self, stop: &Stop) -> Result<&Project> {
         let local = self.local()?.clone();
         let stop = stop.clone();
-        self.image
+        self.project
             .get_or_try_init(|| async move {
                 tokio::task::spawn_blocking(move || {
-                    let image = build_project_image(&stop)?;
-                    local.import(&stop, &image)?;
-                    Ok(image.name)
+                    let project = build_project(&stop)?;
+                    local.import(&stop, &project.image)?;
+                    Ok(project)
                 })
                 .await?
             })
             .await
-            .map(String::as_str)
     }
+}
+
+/// What a command prints, given its standard input.
+async fn said(mut command: Command, input: Option<String>) -> Result<Said> {
+    command
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn()?;
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        Ok(Said {
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    })
+    .await?
 }
 
 async fn client(kubeconfig: &Path) -> Result<kube::Client> {
@@ -146,7 +171,7 @@ async fn client(kubeconfig: &Path) -> Result<kube::Client> {
 }
 
 /// Builds the project's image: a static binary alone in it (`webhook/Containerfile`).
-fn build_project_image(stop: &Stop) -> Result<Image> {
+fn build_project(stop: &Stop) -> Result<Project> {
     const TARGET: &str = "x86_64-unknown-linux-musl";
     tools::need(&[
         ("buildah", "buildah"),
@@ -198,5 +223,5 @@ fn build_project_image(stop: &Stop) -> Result<Image> {
         &image.name,
         &image.archive,
     )?;
-    Ok(image)
+    Ok(Project { binary, image })
 }
