@@ -36,14 +36,20 @@ pub(crate) fn ci() -> Vec<String> {
     names
 }
 
-/// Runs Helm: what it prints, or what it complains of.
+/// Runs Helm 4: what it prints, or what it complains of.
 pub(crate) fn run(arguments: &[&str]) -> Result<String, String> {
+    run_by("helm", arguments)
+}
+
+/// Runs `helm`, which is Helm 4, or `helm3`.
+fn run_by(program: &str, arguments: &[&str]) -> Result<String, String> {
     static HELM: LazyLock<Programs> = LazyLock::new(|| {
-        Programs::only(&["helm"], &Stop::default(), |line| eprintln!("{line}"))
+        let wanted = ["helm", "helm3"];
+        Programs::only(&wanted, &Stop::default(), |line| eprintln!("{line}"))
             .unwrap_or_else(|error| panic!("Helm can't be built: {error:#}"))
     });
     let output = HELM
-        .command("helm")
+        .command(program)
         .expect("it was built")
         .args(arguments)
         .current_dir(chart())
@@ -58,6 +64,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<String, String> {
 
 /// `helm template` with more arguments.
 pub(crate) fn template(more: &[&str]) -> Result<String, String> {
+    template_by("helm", more)
+}
+
+/// The same by `helm` or `helm3`.
+pub(crate) fn template_by(program: &str, more: &[&str]) -> Result<String, String> {
     let first = [
         "template",
         RELEASE,
@@ -67,7 +78,7 @@ pub(crate) fn template(more: &[&str]) -> Result<String, String> {
         "--kube-version",
         "1.37",
     ];
-    run(&[&first, more].concat())
+    run_by(program, &[&first, more].concat())
 }
 
 /// Everything that a values file renders.

@@ -60,6 +60,28 @@ fn a_field_that_a_type_does_not_have_is_found() {
     assert_eq!(lost::<Service>(&service), ["/spec/port"]);
 }
 
+/// In an order of its own.
+#[test]
+fn helm_3_renders_the_same_objects() {
+    for values in helm::ci() {
+        let [four, three] = ["helm", "helm3"].map(|program| {
+            let rendered = helm::template_by(program, &["--values", &values]);
+            let mut objects = helm::objects(&rendered.expect("what Helm renders"));
+            objects.sort_by_key(|object| {
+                (
+                    object["kind"].to_string(),
+                    object["metadata"]["name"].to_string(),
+                )
+            });
+            objects
+        });
+        assert!(four.len() > 10, "{values}");
+        assert_eq!(four, three, "{values}");
+    }
+    let refused = helm::template_by("helm3", &["--set", "replica=3"]).expect_err("a typo");
+    assert!(refused.contains("replica"), "{refused}");
+}
+
 #[test]
 fn every_object_has_the_fields_of_its_type() {
     for values in helm::ci() {

@@ -201,6 +201,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(guard::release::uninstall(space)),
     ),
     (
+        "guard::release::helm_3_installs_upgrades_tests_and_removes",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::release::helm_3(space)),
+    ),
+    (
         "guard::hostile::what_is_wrong_in_itself_is_answered",
         Needs::GUARD,
         |space| Box::pin(guard::hostile::answers(space)),
@@ -325,19 +330,22 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
             "{CHARTS} needs rendered charts and is ignored: NATSGUARD_MANIFESTS names their folder"
         ));
     }
-    for (name, needs, test) in TESTS {
+    // Those that can run beside each other do, and natsguard is installed once.
+    let mut tests = TESTS.to_vec();
+    tests.sort_by_key(|(_, needs, _)| (needs.guard, needs.alone));
+    for (name, needs, test) in tests {
         let bed_here = Arc::clone(&bed);
         let local = needs.local;
-        let trial = Trial::test(*name, move || {
+        let trial = Trial::test(name, move || {
             bed_here
-                .run(name, *needs, *test)
+                .run(name, needs, test)
                 .map_err(|error| Failed::from(format!("{error:#}")))
         });
         trials.push(
             trial
                 .with_kind(if local { "local" } else { "" })
                 .with_ignored_flag(
-                    local && bed.foreign().is_some() || *name == CHARTS && !has_charts,
+                    local && bed.foreign().is_some() || name == CHARTS && !has_charts,
                 ),
         );
     }

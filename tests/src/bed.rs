@@ -229,7 +229,7 @@ impl Bed {
         let (local, programs) = if self.foreign.is_some() {
             (
                 None,
-                Programs::only(&["helm", "kubectl"], &self.stop, &mut say)?,
+                Programs::only(&["helm", "helm3", "kubectl"], &self.stop, &mut say)?,
             )
         } else {
             tools::check()?;

@@ -54,26 +54,26 @@ async fn version(space: &Space) -> Result<Option<String>> {
     Ok(map.metadata.resource_version)
 }
 
-async fn helm(space: &Space, line: &str) -> Result<()> {
-    let said = space.helm(line).await?.ok();
-    said.map(drop).with_context(|| format!("helm {line}"))
+async fn run(space: &Space, helm: &'static str, line: &str) -> Result<()> {
+    let said = space.target.run(helm, &space.name, line, None).await?.ok();
+    said.map(drop).with_context(|| format!("{helm} {line}"))
 }
 
 /// Helm 4's server-side apply.
 pub async fn server_side(space: &Space) -> Result<()> {
-    upgrade(space, "").await?;
+    upgrade(space, "helm").await?;
     is_as_applied(&space.target, &space.name, "messaging", "--force-conflicts").await
 }
 
 /// Helm 3's patches.
 pub async fn patches(space: &Space) -> Result<()> {
-    upgrade(space, "--server-side=false").await
+    upgrade(space, "helm3").await
 }
 
-async fn upgrade(space: &Space, flags: &str) -> Result<()> {
+async fn upgrade(space: &Space, helm: &'static str) -> Result<()> {
     let folder = chart(space)?;
     let chart = folder.display();
-    helm(space, &format!("install messaging {chart} {flags}")).await?;
+    run(space, helm, &format!("install messaging {chart}")).await?;
     let wanted = full_names(&space.name, 3);
     wait_routes(space, "nats-config", &wanted, START).await?;
     space.wait_meshed(3, START).await?;
@@ -97,9 +97,9 @@ async fn upgrade(space: &Space, flags: &str) -> Result<()> {
     assert!(only.get("f:data").is_none(), "{only}");
 
     let (before, written) = (state(space).await?, version(space).await?);
-    helm(space, &format!("upgrade messaging {chart} {flags}")).await?;
+    run(space, helm, &format!("upgrade messaging {chart}")).await?;
     assert_eq!(state(space).await?, before, "the same manifests again");
-    if flags.is_empty() {
+    if helm == "helm" {
         assert_eq!(version(space).await?, written, "nothing to write");
     }
 
@@ -107,7 +107,7 @@ async fn upgrade(space: &Space, flags: &str) -> Result<()> {
     let file = folder.join("templates/0.yaml");
     let text = fs::read_to_string(&file)?;
     fs::write(&file, text.replace("256MB", "250MB"))?;
-    helm(space, &format!("upgrade messaging {chart} {flags}")).await?;
+    run(space, helm, &format!("upgrade messaging {chart}")).await?;
     wait_routes(space, "nats-config", &wanted, START).await?;
     let map = space.api::<ConfigMap>().get("nats-config").await?;
     let conf = map.data.context("data")?;

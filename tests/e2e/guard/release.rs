@@ -94,24 +94,44 @@ pub async fn secrets_on_and_off(space: &Space) -> Result<()> {
     Ok(())
 }
 
-/// Helm's own test: the doctor in a pod finds nothing wrong.
+/// The doctor finds nothing wrong: in a pod, as Helm's own test, and here, through a port-forward.
 pub async fn doctor(space: &Space) -> Result<()> {
-    let said = space
-        .target
-        .run(
-            "helm",
-            "natsguard-system",
-            &format!("test {RELEASE} --logs --timeout 60s"),
-            None,
-        )
-        .await?;
-    ensure!(said.success, "{}{}", said.stdout, said.stderr);
-    ensure!(said.stdout.contains("Succeeded"), "{}", said.stdout);
+    let test = format!("test {RELEASE} --logs --timeout 60s");
+    let tested = space.target.helm("helm", &test).await?;
+    ensure!(tested.contains("Succeeded"), "{tested}");
+    let line = format!("doctor --namespace {NAMESPACE} --controller {RELEASE}-controller");
+    let said = space.target.natsguard(&space.stop, &line).await?;
+    let lines = |state: &str| -> Vec<_> {
+        let lines = said.stdout.lines();
+        lines
+            .filter_map(|line| line.strip_prefix(state)?.split_whitespace().next())
+            .collect()
+    };
+    let all = format!("{}{}", said.stdout, said.stderr);
+    ensure!(said.success && lines("ok").contains(&"review"), "{all}");
+    assert_eq!(lines("not seen"), ["dns", "tcp"], "{all}");
     Ok(())
+}
+
+/// Helm 3 does all of it, too.
+pub async fn helm_3(space: &Space) -> Result<()> {
+    const HELM: &str = "helm3";
+    space.target.uninstall().await?;
+    space.target.install_by(HELM, &space.stop, "").await?;
+    let before = state(space).await?;
+    space.target.install_by(HELM, &space.stop, "").await?;
+    assert_eq!(state(space).await?, before);
+    let test = format!("test {RELEASE} --timeout 60s");
+    space.target.helm(HELM, &test).await?;
+    uninstall_by(space, HELM).await
 }
 
 /// Writes of all kinds go on while natsguard is removed, and none fails; then nothing is left of it.
 pub async fn uninstall(space: &Space) -> Result<()> {
+    uninstall_by(space, "helm").await
+}
+
+async fn uninstall_by(space: &Space, helm: &'static str) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let maps: Api<ConfigMap> = space.api();
     let sets = space.api();
@@ -145,22 +165,15 @@ pub async fn uninstall(space: &Space) -> Result<()> {
         })
     };
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let said = space
-        .target
-        .run(
-            "helm",
-            "natsguard-system",
-            &format!("uninstall {RELEASE}"),
-            None,
-        )
-        .await?;
+    let uninstall = format!("uninstall {RELEASE}");
+    let removed = space.target.helm(helm, &uninstall).await;
     // Whatever would still call it had the time to.
     tokio::time::sleep(Duration::from_secs(5)).await;
     stop.store(true, Ordering::Relaxed);
     let (writes, problems) = writer.await?;
-    ensure!(said.success, "{}", said.stderr);
+    removed?;
     say(&format!(
-        "release: {writes} writes during the uninstall, {} failed",
+        "release: {writes} writes during the uninstall by {helm}, {} failed",
         problems.len()
     ));
     ensure!(writes > 50, "only {writes} writes");

@@ -74,21 +74,25 @@ impl Target {
 
     /// Installs or upgrades natsguard with more flags for Helm, whatever values it had, and waits until it is Ready.
     pub async fn install(&self, stop: &Stop, flags: &str) -> Result<()> {
+        self.install_by("helm", stop, flags).await
+    }
+
+    /// The same by `helm`, which is Helm 4, or `helm3`.
+    pub async fn install_by(&self, helm: &'static str, stop: &Stop, flags: &str) -> Result<()> {
         self.project_image(stop).await?;
         say(&format!("installing natsguard {flags}"));
-        self.helm(&format!(
+        let line = format!(
             "upgrade --install {RELEASE} {} --create-namespace --reset-values --wait --timeout 120s \
              {flags}",
             place::repository().join("chart").display()
-        ))
-        .await?;
-        Ok(())
+        );
+        self.helm(helm, &line).await.map(drop)
     }
 
     /// Removes natsguard and its namespace. Its pods would serve connections that are still open for a minute and a half,
     /// which nobody waits for here.
     pub async fn uninstall(&self) -> Result<()> {
-        self.helm(&format!("uninstall {RELEASE} --ignore-not-found"))
+        self.helm("helm", &format!("uninstall {RELEASE} --ignore-not-found"))
             .await?;
         for line in [
             "delete pods --all --force --grace-period=0 --wait=false".to_owned(),
@@ -99,9 +103,10 @@ impl Target {
         Ok(())
     }
 
-    async fn helm(&self, arguments: &str) -> Result<String> {
-        let said = self.run("helm", NAMESPACE, arguments, None).await?;
-        said.ok().with_context(|| format!("helm {arguments}"))
+    /// Runs `helm` or `helm3` in natsguard's namespace, which must go well.
+    pub async fn helm(&self, helm: &'static str, arguments: &str) -> Result<String> {
+        let said = self.run(helm, NAMESPACE, arguments, None).await?;
+        said.ok().with_context(|| format!("{helm} {arguments}"))
     }
 
     /// Runs kubectl in natsguard's namespace, which must go well.

@@ -125,6 +125,12 @@ const MODULES: &[Module] = &[
         minutes: "two minutes",
     },
     Module {
+        folder: "helm3",
+        version_of: Some("helm.sh/helm/v3"),
+        programs: &[("helm3", "helm.sh/helm/v3/cmd/helm")],
+        minutes: "two minutes",
+    },
+    Module {
         folder: "coredns",
         version_of: Some("github.com/coredns/coredns"),
         programs: &[("coredns", "github.com/coredns/coredns")],
