@@ -87,7 +87,11 @@ impl Evaluator {
             "Object": object,
             "OldObject": old,
         });
-        writeln!(self.stdin, "{question}").expect("the evaluator listens");
+        // In one piece: a pipe takes each word of a value on its own, and objects have 3 MiB.
+        let line = format!("{question}\n");
+        self.stdin
+            .write_all(line.as_bytes())
+            .expect("the evaluator listens");
         let mut answer = String::new();
         self.stdout
             .read_line(&mut answer)

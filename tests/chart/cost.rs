@@ -200,41 +200,49 @@ fn conditions_that_are_not_tried_are_those_that_are() {
 
 #[test]
 fn no_object_makes_a_condition_fail_or_cost_too_much() {
-    for version in VERSIONS {
-        let mut evaluator = Evaluator::start(version);
-        let mut most = (0, "", "");
-        for (resource, what, object) in worst() {
-            let steps = [Step::Validate, Step::Mutate];
-            // Only Services have other conditions there; Deployments and DaemonSets have those of StatefulSets.
-            for step in steps
-                .into_iter()
-                .take(if resource == "services" { 2 } else { 1 })
-            {
-                for old in [None, Some(&object)] {
-                    let answer = evaluator.ask(step, resource, &object, old);
-                    assert_eq!(answer.error, "", "{version} {step:?} {resource}: {what}");
-                    let cost = answer
-                        .costs
-                        .unwrap_or_default()
-                        .into_iter()
-                        .max()
-                        .unwrap_or_default();
-                    assert!(cost < LIMIT, "{resource}: {what} costs {cost}");
-                    most = most.max((cost, resource, what));
-                    if step == Step::Validate && old.is_none() {
-                        eprintln!(
-                            "{version} {resource}, {what}: {cost}{}",
-                            if answer.matches { ", sent" } else { "" }
-                        );
-                    }
+    costs_are_bounded(VERSIONS[0]);
+}
+
+/// Beside the other: each version takes half a minute.
+#[test]
+fn nor_does_it_in_the_first_version_that_is_supported() {
+    costs_are_bounded(VERSIONS[1]);
+}
+
+fn costs_are_bounded(version: &'static str) {
+    let mut evaluator = Evaluator::start(version);
+    let mut most = (0, "", "");
+    for (resource, what, object) in worst() {
+        let steps = [Step::Validate, Step::Mutate];
+        // Only Services have other conditions there; Deployments and DaemonSets have those of StatefulSets.
+        for step in steps
+            .into_iter()
+            .take(if resource == "services" { 2 } else { 1 })
+        {
+            for old in [None, Some(&object)] {
+                let answer = evaluator.ask(step, resource, &object, old);
+                assert_eq!(answer.error, "", "{version} {step:?} {resource}: {what}");
+                let cost = answer
+                    .costs
+                    .unwrap_or_default()
+                    .into_iter()
+                    .max()
+                    .unwrap_or_default();
+                assert!(cost < LIMIT, "{resource}: {what} costs {cost}");
+                most = most.max((cost, resource, what));
+                if step == Step::Validate && old.is_none() {
+                    eprintln!(
+                        "{version} {resource}, {what}: {cost}{}",
+                        if answer.matches { ", sent" } else { "" }
+                    );
                 }
             }
         }
-        eprintln!(
-            "{version}: at most {} of {LIMIT} ({}, {})",
-            most.0, most.1, most.2
-        );
-        // Bounds that nothing comes near would not have been tried.
-        assert!(most.0 > LIMIT / 2, "the worst case costs {}", most.0);
     }
+    eprintln!(
+        "{version}: at most {} of {LIMIT} ({}, {})",
+        most.0, most.1, most.2
+    );
+    // Bounds that nothing comes near would not have been tried.
+    assert!(most.0 > LIMIT / 2, "the worst case costs {}", most.0);
 }

@@ -185,18 +185,10 @@ async fn lives(space: &Space, labels: &str) -> Result<BTreeMap<String, (String, 
         .collect()
 }
 
-/// What natsguard asked the apiserver for, as the audit log has it.
-fn audit(space: &Space) -> Result<Vec<Value>> {
-    let log = space.target.local()?.audit_log()?;
-    log.lines()
-        .map(|line| Ok(serde_json::from_str(line)?))
-        .collect()
-}
-
 /// How often natsguard wrote an object, dry runs aside, as the audit log of the apiserver has it.
 fn touches(space: &Space, resource: &str, name: &str) -> Result<usize> {
     let mut count = 0;
-    for event in audit(space)? {
+    for event in space.audit()? {
         let target = &event["objectRef"];
         let is_dry = event["requestURI"]
             .as_str()

@@ -18,6 +18,7 @@ mod programs;
 pub mod tools;
 
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -187,9 +188,18 @@ impl Cluster {
         control_plane::start_apiserver(&self.programs, &Cgroups::mounted()?).map(drop)
     }
 
-    /// What natsguard asked the apiserver for, one JSON object of the kind `audit.k8s.io/v1 Event` a line.
-    pub fn audit_log(&self) -> Result<String> {
-        Ok(fs::read_to_string(control_plane::audit_log())?)
+    /// What natsguard asked the apiserver for, one JSON object of the kind `audit.k8s.io/v1 Event` a line, from a byte on.
+    pub fn audit_log(&self, from: u64) -> Result<String> {
+        let mut file = File::open(control_plane::audit_log())?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// How many bytes of it there are.
+    pub fn audit_size(&self) -> Result<u64> {
+        Ok(fs::metadata(control_plane::audit_log())?.len())
     }
 
     /// Stops all processes of a pod where they are, its sandbox included.

@@ -12,7 +12,7 @@ use natsguard_tests::bed::space::Space;
 use serde_json::json;
 
 use super::leader::holder;
-use super::{START, audit, create_in, idle, metric};
+use super::{START, create_in, idle, metric};
 
 const MEMORY: u64 = 64 * 1024 * 1024;
 const FIRST_SCAN: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub async fn cluster(space: &Space) -> Result<()> {
 
 async fn first_scan(space: &Space, all: u32, nats: u32) -> Result<()> {
     // A new leader sees all of them for the first time.
-    let before = audit(space)?.len();
+    let before = space.audit()?.len();
     let restart = "rollout restart deployment/natsguard-controller";
     space.target.kubectl_guard(restart).await?;
     let start = Instant::now();
@@ -71,7 +71,7 @@ async fn first_scan(space: &Space, all: u32, nats: u32) -> Result<()> {
         waited.as_secs_f64(),
         most / 1024 / 1024
     ));
-    for event in &audit(space)?[before..] {
+    for event in &space.audit()?[before..] {
         let target = &event["objectRef"];
         ensure!(
             target["resource"] != "secrets"

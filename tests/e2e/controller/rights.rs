@@ -9,14 +9,14 @@ use natsguard_tests::bed::space::{Space, is_running};
 use serde_json::{Value, json};
 
 use super::existing::{with_reports, without_reports};
-use super::{START, audit, idle, lives, named_routes, scale, touches, wait_event, wait_routes};
+use super::{START, idle, lives, named_routes, scale, touches, wait_event, wait_routes};
 
 const USER: &str = "system:serviceaccount:natsguard-system:natsguard-controller";
 
 /// Servers that started with the wrong file while no controller was there, and all else that it does.
 pub async fn used(space: &Space) -> Result<()> {
     space.target.uninstall().await?;
-    let before = audit(space)?.len();
+    let before = space.audit()?.len();
     with_reports(space).await?;
     let result = work(space).await;
     without_reports(space).await?;
@@ -39,7 +39,7 @@ pub async fn used(space: &Space) -> Result<()> {
         })
         .collect();
     let mut seen = BTreeSet::new();
-    for event in &audit(space)?[before..] {
+    for event in &space.audit()?[before..] {
         let target = &event["objectRef"];
         if event["user"]["username"] != USER || !target.is_object() {
             continue;

@@ -73,10 +73,15 @@ async fn wait_healed(
     Ok(())
 }
 
-/// A CA every 20 s, leaves oftener, while reviews go on; then the CA's Secret is deleted and spoilt.
+/// A CA every 20 s, or 10, leaves oftener, while reviews go on; then the CA's Secret is deleted and spoilt.
 pub async fn rotation(space: &Space) -> Result<()> {
-    let flags = "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s";
-    let span = if space.options.full { 120 } else { 45 };
+    let (flags, span) = if space.options.full {
+        let slow = "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s";
+        (slow, 120)
+    } else {
+        let fast = "--ca-lifetime=30s,--ca-rotate-after=10s,--ca-settle=3s,--leaf-lifetime=15s";
+        (fast, 22)
+    };
     space
         .target
         .install(&space.stop, &format!("--set extraArgs={{{flags}}}"))
@@ -99,22 +104,28 @@ pub async fn rotation(space: &Space) -> Result<()> {
         space.stop.check()?;
     }
     secrets.delete(CA, &DeleteParams::default()).await?;
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    ensure!(
-        secrets.get_opt(CA).await?.is_some(),
-        "the deleted CA is not back"
-    );
-    let mut spoilt = secrets.get(CA).await?;
+    let mut spoilt = space
+        .wait("the deleted CA to be back", HEALED, async || {
+            let found = secrets.get_opt(CA).await?;
+            Ok(found.ok_or_else(|| "it is not there".to_owned()))
+        })
+        .await?;
     for value in spoilt.data.iter_mut().flat_map(|data| data.values_mut()) {
         *value = ByteString(b"spoilt".to_vec());
     }
     secrets.replace(CA, &PostParams::default(), &spoilt).await?;
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let whole = secrets.get(CA).await?.data.unwrap_or_default();
-    ensure!(
-        whole.values().all(|value| value.0 != b"spoilt"),
-        "the spoilt CA is not mended"
-    );
+    space
+        .wait("the spoilt CA to be mended", HEALED, async || {
+            let data = secrets.get(CA).await?.data.unwrap_or_default();
+            Ok(if data.values().any(|value| value.0 == b"spoilt") {
+                Err("it is not".to_owned())
+            } else {
+                Ok(())
+            })
+        })
+        .await?;
+    // Reviews have to believe the new one.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let outcome = load.end(space, Duration::ZERO).await?;
     say(&format!(
         "certificates: {} states of the CA in {} s: {} writes, {} failed, {:?}",

@@ -11,8 +11,9 @@ use natsguard_tests::bed::space::Space;
 use super::START;
 use super::load::{Load, Outcome, workload};
 
+/// How long reviews go on at least: what happens to natsguard meanwhile may take longer.
 fn span(space: &Space) -> Duration {
-    Duration::from_secs(if space.options.full { 120 } else { 15 })
+    Duration::from_secs(if space.options.full { 120 } else { 8 })
 }
 
 pub async fn rolling_update(space: &Space) -> Result<()> {
@@ -71,15 +72,17 @@ const NOTICED: Duration = Duration::from_secs(4);
 pub async fn killed_pod(space: &Space) -> Result<()> {
     let load = Load::start(space).await?;
     let mut kills = Vec::new();
+    // The next one dies when the one before is long back.
+    let pause = (span(space) / 4).max(NOTICED);
     for pod in space.target.guards().await? {
-        tokio::time::sleep(span(space) / 4).await;
+        tokio::time::sleep(pause).await;
         space
             .target
             .local()?
             .kill_pod(&pod.metadata.uid.context("a pod has a uid")?)?;
         kills.push(load.elapsed());
     }
-    let outcome = load.end(space, span(space)).await?;
+    let outcome = load.end(space, pause * 4).await?;
     space.target.wait_guards(START).await?;
     report("three pods killed, one after the other", &outcome);
     let elsewhere: Vec<_> = outcome

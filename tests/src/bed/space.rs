@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::target::{Said, Target};
+use crate::cluster::Cluster;
 use crate::cluster::command::Stop;
 
 /// A namespace that goes with its test.
@@ -26,6 +27,8 @@ pub struct Space {
     /// Its name.
     pub name: String,
     test: String,
+    /// What natsguard asked before this test is before this byte of the audit log.
+    audit_from: u64,
     failed_nodes: Mutex<BTreeSet<String>>,
     paused: Mutex<BTreeSet<String>>,
     volumes: Mutex<bool>,
@@ -39,6 +42,8 @@ impl Space {
         stop: Stop,
         test: &str,
     ) -> Result<Self> {
+        let local = target.local.as_ref();
+        let audit_from = local.map_or(Ok(0), Cluster::audit_size)?;
         let namespaces: Api<Namespace> = Api::all(target.client.clone());
         let made: Namespace = namespaces
             .create(
@@ -54,6 +59,7 @@ impl Space {
             stop,
             name: made.metadata.name.context("the namespace has no name")?,
             test: test.to_owned(),
+            audit_from,
             failed_nodes: Mutex::default(),
             paused: Mutex::default(),
             volumes: Mutex::default(),
@@ -240,6 +246,17 @@ impl Space {
         let status = response.status().as_u16();
         let body = response.into_body().collect_bytes().await?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// What natsguard asked the apiserver for since the test began, as events of the audit log.
+    pub fn audit(&self) -> Result<Vec<Value>> {
+        let log = self.target.local()?.audit_log(self.audit_from)?;
+        // The last line may still be written.
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        whole
+            .lines()
+            .map(|line| Ok(serde_json::from_str(line)?))
+            .collect()
     }
 
     /// The names of the nodes that pods can go to.

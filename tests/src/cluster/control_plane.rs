@@ -89,6 +89,8 @@ pub(crate) fn start_apiserver(programs: &Programs, cgroups: &Cgroups) -> Result<
         "--requestheader-username-headers=X-Remote-User",
         "--requestheader-group-headers=X-Remote-Group",
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        // Megabytes. It would begin anew at 100, and what tests look for in it would be gone.
+        "--audit-log-maxsize=100000",
     ]);
     for (flag, name) in [
         ("tls-cert-file", "apiserver.crt"),
