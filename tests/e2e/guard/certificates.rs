@@ -136,6 +136,8 @@ pub async fn rotation(space: &Space) -> Result<()> {
         outcome.calls
     ));
     ensure!(seen.len() >= 3, "the CA changed only {} times", seen.len());
+    // Whoever is installed next would go on with a CA that ends within seconds.
+    space.target.uninstall().await?;
     outcome.check()
 }
 

@@ -178,8 +178,7 @@ pub fn plan(
         authority.current = generate()?;
         reason = "the CA expired; there is a new one";
     }
-    if authority.next.is_none() && now >= authority.current.certificate.created + times.rotate_after
-    {
+    if authority.next.is_none() && now >= due(&authority.current.certificate, times) {
         authority.next = Some(generate()?);
         reason = "the next CA is published";
     }
@@ -204,6 +203,13 @@ pub fn plan(
         };
         Plan::Store(authority, reason)
     })
+}
+
+/// When the successor of a CA is made. One that lives shorter than ours, because somebody brought it or wanted it so before,
+/// gets it in time all the same.
+fn due(ca: &Trusted, times: &Times) -> Seconds {
+    let life = ca.expires - ca.created;
+    ca.created + times.rotate_after.min(life * 2 / 3)
 }
 
 fn ca(data: &Data, (certificate, key): (&str, &str)) -> Result<Ca, CaError> {

@@ -57,6 +57,22 @@ fn a_secret_that_is_right_is_kept() {
 }
 
 #[test]
+fn a_ca_with_a_short_life_gets_its_successor_in_time() {
+    let short = Authority {
+        current: Ca::generate(NOW, 90).unwrap(),
+        ..authority()
+    };
+    let data = short.data();
+    assert_eq!(
+        planned(Some(&data), None, true, NOW + 59),
+        Plan::Keep(short)
+    );
+    let (rotated, reason) = stored(planned(Some(&data), None, true, NOW + 60));
+    assert_eq!(reason, "the next CA is published");
+    assert!(rotated.next.is_some());
+}
+
+#[test]
 fn foreign_keys_in_the_secret_are_nobodys_business() {
     let mut data = authority().data();
     data.insert("note".to_owned(), b"mine".to_vec());
