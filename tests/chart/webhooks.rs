@@ -131,6 +131,44 @@ fn the_cluster_and_natsguard_start_without_it_whatever_the_values_say() {
     }
 }
 
+/// A certificate that signs itself would be another bundle with each renewal, before the pods have it.
+#[test]
+fn a_renewal_by_cert_manager_leaves_the_bundle_as_it_is() {
+    let named = |values: &str| -> Vec<String> {
+        let objects = helm::render(values);
+        let mut found: Vec<String> = objects
+            .iter()
+            .filter(|object| object["apiVersion"] == "cert-manager.io/v1")
+            .map(|object| {
+                let (spec, name) = (&object["spec"], object["metadata"]["name"].as_str());
+                let name = name.expect("a name");
+                let by = match object["kind"].as_str() {
+                    Some("Certificate") => &spec["issuerRef"]["name"],
+                    _ if spec["ca"].is_object() => &spec["ca"]["secretName"],
+                    _ => &Value::Null,
+                };
+                let key = &spec["privateKey"]["rotationPolicy"];
+                format!("{} {name} by {by}, key {key}", object["kind"])
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    assert_eq!(
+        named("ci/cert-manager-self-signed-values.yaml"),
+        [
+            r#""Certificate" natsguard by "natsguard", key "Always""#,
+            r#""Certificate" natsguard-root by "natsguard-root", key "Never""#,
+            r#""Issuer" natsguard by "natsguard-root", key null"#,
+            r#""Issuer" natsguard-root by null, key null"#,
+        ]
+    );
+    assert_eq!(
+        named("ci/cert-manager-values.yaml"),
+        [r#""Certificate" natsguard by "platform", key "Always""#]
+    );
+}
+
 #[test]
 fn the_bundle_is_whoevers_job_it_is() {
     for values in helm::ci() {
