@@ -168,15 +168,20 @@ pub async fn stream(space: &Space) -> Result<()> {
     stop.store(true, Ordering::Relaxed);
     publisher.await?;
 
-    let mut stream = jetstream.get_stream("orders").await?;
+    // The node's return may cost an election, in which nobody answers.
+    let mut stream = space
+        .wait("somebody to know the stream", START, async || {
+            let stream = jetstream.get_stream("orders").await;
+            Ok(stream.map_err(|error| error.to_string()))
+        })
+        .await?;
     space
         .wait("the stream to be current", START, async || {
-            let cluster = stream
-                .info()
-                .await?
-                .cluster
-                .clone()
-                .context("the stream has replicas")?;
+            let info = match stream.info().await {
+                Ok(info) => info,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            let cluster = info.cluster.as_ref().context("the stream has replicas")?;
             let current = cluster
                 .replicas
                 .iter()

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use natsguard_tests::bed::guard::RELEASE;
 use natsguard_tests::bed::say;
-use natsguard_tests::bed::space::Space;
+use natsguard_tests::bed::space::{Space, is_ready};
 
 use super::START;
 use super::load::{Load, Outcome, workload};
@@ -68,34 +69,63 @@ const MOMENT: Duration = Duration::from_secs(1);
 const NOTICED: Duration = Duration::from_secs(4);
 
 /// A pod crashes, which nobody can announce: what was on its way to it is lost, and what is dialled before its endpoint is
-/// gone. The apiserver tries none of that again. Nothing else is lost. Each of the three is killed once.
+/// gone. The apiserver tries none of that again. Nothing else is lost. Each of the three is killed once, and the next one dies
+/// when the one before is back: three that crash at once are another matter.
 pub async fn killed_pod(space: &Space) -> Result<()> {
     let load = Load::start(space).await?;
     let mut kills = Vec::new();
-    // The next one dies when the one before is long back.
     let pause = (span(space) / 4).max(NOTICED);
     for pod in space.target.guards().await? {
         tokio::time::sleep(pause).await;
-        space
-            .target
-            .local()?
-            .kill_pod(&pod.metadata.uid.context("a pod has a uid")?)?;
+        let uid = pod.metadata.uid.as_deref().context("a pod has a uid")?;
+        space.target.local()?.kill_pod(uid)?;
         kills.push(load.elapsed());
+        wait_back(space, &pod).await?;
     }
     let outcome = load.end(space, pause * 4).await?;
-    space.target.wait_guards(START).await?;
+    let failed = |at: Duration| {
+        let last = kills.iter().rfind(|kill| at + MOMENT >= **kill);
+        last.map(|kill| at.saturating_sub(*kill))
+    };
+    let longest = outcome.problems.iter().map(|(at, _)| failed(*at)).max();
     report("three pods killed, one after the other", &outcome);
+    say(&format!(
+        "conduct: the last write that failed began {:.1} s after a kill",
+        longest.flatten().unwrap_or_default().as_secs_f64()
+    ));
     let elsewhere: Vec<_> = outcome
         .problems
         .iter()
-        .filter(|(at, _)| {
-            !kills
-                .iter()
-                .any(|kill| *at + MOMENT >= *kill && *at < *kill + NOTICED)
-        })
+        .filter(|(at, _)| failed(*at).is_none_or(|since| since >= NOTICED))
         .collect();
     ensure!(elsewhere.is_empty(), "killed at {kills:?}: {elsewhere:#?}");
     Ok(())
+}
+
+/// Waits until the container of a pod runs anew and the pod is Ready.
+async fn wait_back(space: &Space, pod: &Pod) -> Result<()> {
+    let what = format!("{:?} to be back", pod.metadata.name);
+    space
+        .wait(&what, START, async || {
+            let pods = space.target.guards().await?;
+            let now = pods
+                .iter()
+                .find(|now| now.metadata.uid == pod.metadata.uid)
+                .context("a pod that crashes stays")?;
+            Ok(if restarts(now) > restarts(pod) && is_ready(now) {
+                Ok(())
+            } else {
+                Err(format!("its status is {:?}", now.status))
+            })
+        })
+        .await
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_ref());
+    let containers = containers.into_iter().flatten();
+    containers.map(|container| container.restart_count).sum()
 }
 
 /// Connections that the apiserver left idle for any while still answer.
