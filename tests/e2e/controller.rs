@@ -6,6 +6,7 @@ pub mod first_file;
 pub mod large;
 pub mod leader;
 pub mod ownership;
+mod reports;
 pub mod rights;
 pub mod scale;
 

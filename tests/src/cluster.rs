@@ -7,6 +7,7 @@
 mod cgroups;
 pub mod command;
 mod control_plane;
+pub mod definitions;
 pub mod images;
 pub mod machine;
 mod network;

@@ -1,60 +1,20 @@
 //! natsguard comes into a cluster full of NATS: it says what it sees, and leaves it as it is until somebody touches it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{DynamicObject, ListParams};
 use natsguard::reports::Kind;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::{Value, json};
 
-use super::{START, lives, named, named_routes, routes, scale, wait_routes};
+use super::{START, lives, named, named_routes, reports, routes, scale, wait_routes};
 
 const DEPLOYMENTS: usize = 10;
-const REPORT: Kind = Kind::Report;
 const LABELS: &str = "natsguard.dev/test=existing";
-
-/// Reports of openreports.io/v1alpha1, as far as natsguard writes them: the fields and types of the project's own definition.
-fn definition() -> Result<CustomResourceDefinition> {
-    const SCHEMA: &str = include_str!("../../../webhook/src/reports/schema/report.json");
-    let mut schema: Value = serde_json::from_str(SCHEMA)?;
-    schema["properties"]["source"] = json!({"type": "string"});
-    let (group, version, plural) = (REPORT.group(), REPORT.version(), REPORT.plural());
-    Ok(serde_json::from_value(json!({
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {"group": group, "scope": "Namespaced",
-            "names": {"plural": plural, "singular": "report", "kind": REPORT.name(), "listKind": "ReportList"},
-            "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}}))?)
-}
-
-/// The API of reports, for as long as a test needs it.
-pub async fn with_reports(space: &Space) -> Result<Api<DynamicObject>> {
-    let definitions: Api<CustomResourceDefinition> = Api::all(space.target.client.clone());
-    definitions
-        .create(&PostParams::default(), &definition()?)
-        .await?;
-    let reports: Api<DynamicObject> =
-        Api::namespaced_with(space.target.client.clone(), &space.name, &REPORT.resource());
-    space
-        .wait("the API of reports", START, async || {
-            let list = reports.list(&ListParams::default()).await;
-            Ok(list.map(drop).map_err(|error| error.to_string()))
-        })
-        .await?;
-    Ok(reports)
-}
-
-/// Takes it away again.
-pub async fn without_reports(space: &Space) -> Result<()> {
-    let definitions: Api<CustomResourceDefinition> = Api::all(space.target.client.clone());
-    definitions
-        .delete("reports.openreports.io", &DeleteParams::default())
-        .await?;
-    Ok(())
-}
 
 /// A faulty deployment of two servers under a name of its own.
 fn deployment(space: &Space, name: &str) -> Result<[Value; 3]> {
@@ -90,13 +50,52 @@ async fn versions(space: &Space) -> Result<Vec<Option<String>>> {
         .collect())
 }
 
-/// Ten of them are there before natsguard.
+/// Ten of them are there before natsguard, and both kinds of reports.
 pub async fn install(space: &Space) -> Result<()> {
     space.target.uninstall().await?;
-    let reports = with_reports(space).await?;
-    let result = reported_and_repaired(space, &reports).await;
-    without_reports(space).await?;
-    result
+    reports::with(space, &Kind::ALL, async || {
+        reported_and_repaired(space).await?;
+        the_older_kind(space).await
+    })
+    .await
+}
+
+/// What is left is written as the older kind when the better one goes.
+async fn the_older_kind(space: &Space) -> Result<()> {
+    let (newer, older) = (
+        reports::api(space, Kind::Report),
+        reports::api(space, Kind::PolicyReport),
+    );
+    let before = newer.list(&ListParams::default()).await?.items;
+    ensure!(!before.is_empty(), "nothing is left to report");
+    let is_unused = older.list(&ListParams::default()).await?.items.is_empty();
+    ensure!(is_unused, "both kinds are written");
+    reports::remove(space, Kind::Report).await?;
+    let told = |reports: &[DynamicObject]| -> BTreeMap<_, _> {
+        let tells = |report: &DynamicObject| {
+            let data = &report.data;
+            let what = ["scope", "results", "summary"].map(|field| {
+                let mut value = data[field].clone();
+                for result in value.as_array_mut().into_iter().flatten() {
+                    result["timestamp"] = Value::Null;
+                }
+                value
+            });
+            (report.metadata.name.clone(), what)
+        };
+        reports.iter().map(tells).collect()
+    };
+    space
+        .wait("policy reports", START, async || {
+            let now = older.list(&ListParams::default()).await?.items;
+            Ok(if now.len() == before.len() {
+                assert_eq!(told(&now), told(&before));
+                Ok(())
+            } else {
+                Err(format!("there are {}", now.len()))
+            })
+        })
+        .await
 }
 
 /// `natsguard scan` sees what is reported, and its plan is what is due.
@@ -140,7 +139,8 @@ fn rows(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-async fn reported_and_repaired(space: &Space, reports: &Api<DynamicObject>) -> Result<()> {
+async fn reported_and_repaired(space: &Space) -> Result<()> {
+    let reports = reports::api(space, Kind::Report);
     for number in 0..DEPLOYMENTS {
         space.apply(&deployment(space, &name(number))?).await?;
     }

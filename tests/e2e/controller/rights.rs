@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use natsguard::reports::Kind;
 use natsguard::rights::{Reach, Right, Tasks, controller};
 use natsguard_tests::bed::nats::{LABELS, Nats};
 use natsguard_tests::bed::space::{Space, is_running};
 use serde_json::{Value, json};
 
-use super::existing::{with_reports, without_reports};
-use super::{START, idle, lives, named_routes, scale, touches, wait_event, wait_routes};
+use super::{START, idle, lives, named_routes, reports, scale, touches, wait_event, wait_routes};
 
 const USER: &str = "system:serviceaccount:natsguard-system:natsguard-controller";
 
@@ -17,10 +17,7 @@ const USER: &str = "system:serviceaccount:natsguard-system:natsguard-controller"
 pub async fn used(space: &Space) -> Result<()> {
     space.target.uninstall().await?;
     let before = space.audit()?.len();
-    with_reports(space).await?;
-    let result = work(space).await;
-    without_reports(space).await?;
-    result?;
+    reports::with(space, &[Kind::Report], async || work(space).await).await?;
 
     let tasks = Tasks {
         secrets: false,
