@@ -90,7 +90,10 @@ pub async fn lost(space: &Space) -> Result<()> {
     Ok(())
 }
 
-/// Every watch breaks, and begins again.
+/// What the leader says of a watch that is answered with 410 Gone.
+const BEHIND: &str = "the watch fell behind; listing StatefulSets again";
+
+/// Every watch breaks, and the new apiserver knows nothing of what the watched have seen: it answers 410, and all begins again.
 pub async fn apiserver_restarted(space: &Space) -> Result<()> {
     create(space, &idle(&space.name, "before")?).await?;
     wait_routes(
@@ -129,5 +132,11 @@ pub async fn apiserver_restarted(space: &Space) -> Result<()> {
     ));
     ensure!(took < MISSED, "it took {took:?}");
     assert_eq!(touches(space, "configmaps", "before")?, 1);
+    let leader = holder(space).await?;
+    let said = space
+        .target
+        .kubectl_guard(&format!("logs {leader}"))
+        .await?;
+    ensure!(said.contains(BEHIND), "no 410 in:\n{said}");
     Ok(())
 }

@@ -330,7 +330,7 @@ impl Watching {
     async fn fail(&mut self, error: &watcher::Error) {
         // 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
         if is(error, 410) {
-            tracing::debug!("the watch fell behind; listing StatefulSets again");
+            tracing::info!("the watch fell behind; listing StatefulSets again");
         } else {
             self.problem.is(&watch_words(error));
         }
