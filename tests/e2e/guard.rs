@@ -8,6 +8,7 @@ pub mod faults;
 pub mod hostile;
 pub mod load;
 pub mod manifests;
+pub mod own_secret;
 pub mod release;
 pub mod updates;
 

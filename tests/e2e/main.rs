@@ -181,6 +181,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(guard::certificates::one_authority(space)),
     ),
     (
+        "guard::own_secret::another_ca_takes_over",
+        Needs::GUARD_ALONE,
+        |space| Box::pin(guard::own_secret::replaced(space)),
+    ),
+    (
         "guard::release::an_upgrade_with_the_same_values_changes_nothing",
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::release::upgrade(space)),
