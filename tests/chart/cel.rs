@@ -1,13 +1,13 @@
 //! kube-apiserver's own evaluator of matchConditions, as a process to ask.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::helm;
+use crate::program::build;
 
 /// What one condition may cost (`PerCallLimit` in k8s.io/apiserver pkg/apis/cel/config.go). All of an entry together may cost
 /// 2,500,000; no entry has more than two.
@@ -46,7 +46,7 @@ impl Evaluator {
     /// Builds the evaluator, renders the chart with everything that it can look at, and starts.
     pub(crate) fn start(version: &'static str) -> Self {
         let objects = helm::render("ci/everything-values.yaml");
-        let mut child = Command::new(build())
+        let mut child = Command::new(build("cel"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -119,33 +119,4 @@ impl Drop for Evaluator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn build() -> PathBuf {
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("chart/cel");
-            let program = std::env::current_exe()
-                .expect("a test knows its own path")
-                .with_file_name("cel");
-            let status = Command::new("go")
-                .args(["build", "-o"])
-                .arg(&program)
-                .arg(".")
-                .current_dir(&source)
-                .status();
-            match status {
-                Ok(status) => assert!(
-                    status.success(),
-                    "`go build` in {} failed",
-                    source.display()
-                ),
-                Err(error) => {
-                    panic!("the evaluator needs Go 1.26 or later (https://go.dev/dl): {error}")
-                }
-            }
-            program
-        })
-        .clone()
 }

@@ -12,6 +12,7 @@ mod cel;
 mod cost;
 mod helm;
 mod matching;
+mod program;
 mod readme;
 mod render;
 mod telemetry;

@@ -1,11 +1,14 @@
 //! What is watched: alerts and the dashboard ask for metrics that are there.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use crate::helm;
+use crate::program::build;
 
 /// The metrics that the source registers: a name, and perhaps a unit.
 fn registered() -> &'static BTreeSet<String> {
@@ -84,6 +87,67 @@ fn alerts(values: &str) -> Vec<(String, String)> {
             (text("alert"), text("expr"))
         })
         .collect()
+}
+
+/// What Prometheus would not take of rule groups.
+fn problems(groups: &Value) -> String {
+    let mut judge = Command::new(build("rules"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the judge that was just built starts");
+    let mut stdin = judge.stdin.take().expect("standard input is piped");
+    let text = json!({ "groups": groups }).to_string();
+    stdin.write_all(text.as_bytes()).expect("the judge listens");
+    drop(stdin);
+    let output = judge.wait_with_output().expect("the judge answers");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("the judge writes UTF-8")
+}
+
+#[test]
+fn prometheus_takes_the_alerts() {
+    for values in ["ci/everything-values.yaml", "ci/admission-only-values.yaml"] {
+        let objects = helm::render(values);
+        let groups = &helm::only(&objects, "PrometheusRule")["spec"]["groups"];
+        assert_eq!(problems(groups), "", "{values}");
+    }
+    let group = |rule| json!([{"name": "a", "rules": [rule]}]);
+    assert_eq!(
+        problems(&group(json!({"alert": "A", "expr": "sum buy (b) (c)"}))),
+        "1:53: group \"a\", rule 1, \"A\": could not parse expression: 1:5: parse error: unexpected identifier \"buy\"\n"
+    );
+    let named =
+        json!({"alert": "A", "expr": "b", "annotations": {"description": "{{ $lables.b }}"}});
+    assert_eq!(
+        problems(&group(named)),
+        "group \"a\", rule 1, \"A\": annotation \"description\": template: __alert_A:1: undefined variable \"$lables\"\n"
+    );
+}
+
+#[test]
+fn prometheus_takes_what_the_panels_ask() {
+    let dashboard: Value =
+        serde_json::from_str(&helm::file("files/dashboard.json")).expect("the dashboard is JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let rules: Vec<_> = targets
+        .map(|target| {
+            let text = target["expr"].as_str().expect("an expression");
+            // Grafana's own variable.
+            json!({"record": "a", "expr": text.replace("$__rate_interval", "5m")})
+        })
+        .collect();
+    assert!(rules.len() > 15, "{rules:?}");
+    // One group for each: no group may have two of one name.
+    let groups: Vec<_> = rules
+        .iter()
+        .enumerate()
+        .map(|(number, rule)| json!({"name": number.to_string(), "rules": [rule]}))
+        .collect();
+    assert_eq!(problems(&json!(groups)), "");
 }
 
 #[test]
