@@ -152,21 +152,30 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.affinity }}
 affinity:
+{{- with .root.Values.affinity }}
   {{- toYaml . | nindent 2 }}
+{{- else }}
+  # Not by a second constraint below: the scheduler then takes a node without a zone for no better than any other.
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: topology.kubernetes.io/zone
+        labelSelector:
+          matchLabels:
+            {{- .labels | nindent 12 }}
+        matchLabelKeys: [pod-template-hash]
 {{- end }}
 # Soft: three pods on two nodes are better than two.
 topologySpreadConstraints:
-{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
 - maxSkew: 1
-  topologyKey: {{ . }}
+  topologyKey: kubernetes.io/hostname
   whenUnsatisfiable: ScheduleAnyway
   labelSelector:
     matchLabels:
-      {{- $.labels | nindent 6 }}
+      {{- .labels | nindent 6 }}
   matchLabelKeys: [pod-template-hash]
-{{- end }}
 {{- end }}
 
 {{- define "natsguard.metricsIngress" -}}

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use natsguard_tests::bed::guard::{NAMESPACE, RELEASE};
 use natsguard_tests::bed::say;
-use natsguard_tests::bed::space::Space;
+use natsguard_tests::bed::space::{Space, node_of};
 use serde_json::json;
 
 use super::START;
@@ -198,6 +198,8 @@ pub async fn one_authority(space: &Space) -> Result<()> {
         .await?;
     let pods = space.target.guards().await?;
     assert_eq!(pods.len(), 5);
+    let places: BTreeSet<_> = pods.iter().map(node_of).collect();
+    assert_eq!(places.len(), 3, "five pods are on three nodes");
     let mut writers = 0;
     for pod in &pods {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
