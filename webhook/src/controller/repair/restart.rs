@@ -25,7 +25,7 @@ pub(super) enum Restart {
 }
 
 /// Pods of a StatefulSet's beginning: one that was scaled down to nothing and up again may hold data, and recover it.
-const BEGINNING: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const BEGINNING: SignedDuration = SignedDuration::from_mins(10);
 
 /// A mark of a time to come is not one that the controller made.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
@@ -69,6 +69,7 @@ pub(super) fn restart(pod: &Pod, server: &Server, now: Timestamp, after: Duratio
         return Restart::No;
     };
     if server.has_reloader
+        || server.holds_data
         || pod.metadata.deletion_timestamp.is_some()
         || made.0 > reviewed
         || started.0 > reviewed

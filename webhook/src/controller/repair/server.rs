@@ -6,8 +6,10 @@ use natsguard_policies::workload::{Configuration, discover, has_reloader, mounts
 use serde_json::Value;
 
 use super::plan::Target;
+use super::restart::BEGINNING;
 use super::words::Remedy;
 use crate::admission::REVIEWED;
+use crate::facts::resource::CLAIMS;
 use crate::live::Seen;
 
 /// The server's container and its files.
@@ -17,6 +19,8 @@ pub(super) struct Server {
     pub(super) container: String,
     /// Whether a container beside it tells it when a file changes.
     pub(super) has_reloader: bool,
+    /// Whether it may recover what was there before its StatefulSet: a claim is older, or was not to be read.
+    pub(super) holds_data: bool,
     /// The files it reads.
     pub(super) files: Vec<File>,
 }
@@ -55,6 +59,7 @@ impl Server {
         Some(Self {
             container: container.unwrap_or_default().to_owned(),
             has_reloader: has_reloader(workload.pod),
+            holds_data: holds_data(seen),
             files: sources.iter().filter_map(file).collect(),
         })
     }
@@ -85,6 +90,23 @@ impl Server {
     pub(super) fn reviewed(&self) -> Option<Timestamp> {
         self.files.iter().filter_map(|file| file.reviewed).max()
     }
+}
+
+/// Whether a StatefulSet found data: one that was removed and made again is young, and what its claims hold is not. Claims that
+/// were made together with it hold nothing yet.
+fn holds_data(seen: &Seen) -> bool {
+    let made = |object: &Value| -> Option<Timestamp> {
+        let made = object.pointer("/metadata/creationTimestamp")?;
+        made.as_str()?.parse().ok()
+    };
+    let set = seen.bundle.object(seen.id).and_then(|set| made(&set.value));
+    let mut claims = seen.bundle.of_kind("", CLAIMS.kind);
+    let mut unknown = seen.unknown.iter();
+    unknown.any(|query| *query.resource == CLAIMS)
+        || claims.any(|(_, claim)| match (made(&claim.value), set) {
+            (Some(claim), Some(set)) => set.duration_since(claim) > BEGINNING,
+            _ => true,
+        })
 }
 
 /// When the controller last touched an object.

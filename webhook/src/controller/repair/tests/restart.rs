@@ -22,6 +22,7 @@ fn server(has_reloader: bool) -> Server {
     Server {
         container: "nats".to_owned(),
         has_reloader,
+        holds_data: false,
         files: vec![File {
             target: Target {
                 kind: Kind::ConfigMap,
@@ -144,6 +145,13 @@ fn a_reloader_makes_a_restart_needless_and_so_does_a_file_that_was_never_repaire
         Restart::No
     );
     let mut server = server(false);
+    server.holds_data = true;
+    assert_eq!(
+        restart(&pod, &server, second(40), RESTART_AFTER),
+        Restart::No,
+        "it recovers"
+    );
+    server.holds_data = false;
     server.files[0].reviewed = Some(second(200));
     assert_eq!(
         restart(&pod, &server, second(40), RESTART_AFTER),
