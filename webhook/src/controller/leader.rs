@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -27,6 +27,10 @@ const DEADLINE: Duration = Duration::from_secs(7);
 
 /// How often the others look.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the former holder may have had still to do something about a change: it waits ten minutes at most before it tries
+/// again.
+const DEALT: SignedDuration = SignedDuration::from_hours(1);
 
 /// How soon a failed renewal is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -50,8 +54,9 @@ pub struct Elector {
 /// A Lease that was won and has to be held.
 #[derive(Debug)]
 pub struct Term {
-    /// What changed since natsguard was installed is for this leader to look at, whoever led then: what the former one still
-    /// had to do is known to nobody.
+    /// What changed since then is for this leader to look at: what the former one still had to do is known to nobody, and what
+    /// was written while nobody led was seen by nobody. What it had long left as it was, by settings that may be others now, stays
+    /// so until it changes.
     pub since: Timestamp,
     lease: Lease,
     /// When the last renewal that succeeded was begun.
@@ -82,9 +87,9 @@ impl Elector {
             match timeout(PATIENCE, self.attempt()).await {
                 Ok(Ok(won)) => {
                     self.problem.over();
-                    if let Some(lease) = won {
+                    if let Some((lease, since)) = won {
                         return Term {
-                            since: installed(&lease),
+                            since,
                             lease,
                             renewed: begun,
                         };
@@ -150,14 +155,19 @@ impl Elector {
         }
     }
 
-    /// Takes the Lease if it is free.
-    async fn attempt(&mut self) -> Result<Option<Lease>, Error> {
+    /// Takes the Lease if it is free. With it comes since when changes are to be looked at.
+    async fn attempt(&mut self) -> Result<Option<(Lease, Timestamp)>, Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
-            return self.create().await;
+            let created = self.create().await?;
+            return Ok(created.map(|lease| {
+                let installed = installed(&lease);
+                (lease, installed)
+            }));
         };
         if !self.is_held(&lease) && !self.is_free(&lease) {
             return Ok(None);
         }
+        let since = since(&lease, Timestamp::now());
         let former = lease.spec.clone().unwrap_or_default();
         let now = Some(MicroTime(Timestamp::now()));
         let spec = LeaseSpec {
@@ -168,7 +178,8 @@ impl Elector {
             lease_transitions: Some(former.lease_transitions.unwrap_or(0).saturating_add(1)),
             ..former
         };
-        self.put(&lease, spec).await
+        let won = self.put(&lease, spec).await?;
+        Ok(won.map(|lease| (lease, since)))
     }
 
     /// Renews the Lease; `None` when it is another's by now, or gone.
@@ -246,6 +257,16 @@ fn installed(lease: &Lease) -> Timestamp {
     created.map_or_else(Timestamp::now, |created| created.0)
 }
 
+/// Some time before the last renewal: whoever held the Lease then saw all changes until shortly before, and had dealt with them.
+fn since(lease: &Lease, now: Timestamp) -> Timestamp {
+    let renewed = lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.renew_time.as_ref());
+    let dealt = renewed.map(|renewed| renewed.0.min(now) - DEALT);
+    installed(lease).max(dealt.unwrap_or(Timestamp::MIN))
+}
+
 /// As long as its holder counts on, whatever version of natsguard that is.
 fn duration(lease: &Lease) -> Duration {
     let seconds = lease
@@ -268,5 +289,30 @@ fn raced(written: Result<Lease, Error>) -> Result<Option<Lease>, Error> {
         Ok(lease) => Ok(Some(lease)),
         Err(Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_looks_at_what_changed_shortly_before_it_and_after_the_install() {
+        let time = |hours: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1000 + hours);
+        let of = |installed: i64, renewed: Option<i64>| {
+            let lease: Lease = serde_json::from_value(serde_json::json!({
+                "metadata": {"creationTimestamp": time(installed).to_string()},
+                "spec": {"renewTime": renewed.map(|renewed| MicroTime(time(renewed)))},
+            }))
+            .unwrap();
+            since(&lease, time(0))
+        };
+        assert_eq!(of(-100, None), time(-100));
+        assert_eq!(of(-100, Some(0)), time(-1));
+        // Nobody led for two days.
+        assert_eq!(of(-100, Some(-48)), time(-49));
+        assert_eq!(of(-48, Some(-48)), time(-48));
+        // The former one's clock is fast.
+        assert_eq!(of(-100, Some(24)), time(-1));
     }
 }
