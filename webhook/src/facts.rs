@@ -148,6 +148,14 @@ impl Facts {
             .map(|(query, _)| query)
     }
 
+    /// The questions that may be answered another time.
+    pub fn late(&self) -> impl Iterator<Item = &Query> {
+        self.answers
+            .iter()
+            .filter(|(_, known)| matches!(known, Known::Unknown))
+            .map(|(query, _)| query)
+    }
+
     /// All objects of one kind.
     pub fn of(&self, resource: &'static Resource) -> impl Iterator<Item = &Value> {
         self.answers

@@ -34,6 +34,8 @@ pub struct Seen {
     pub id: ObjectId,
     /// The questions to the cluster that stayed without an answer.
     pub unknown: Vec<Query>,
+    /// Those of them that may be answered when they are asked again.
+    pub late: Vec<Query>,
 }
 
 /// Reads what a workload refers to. `None` when the object has no name, namespace or kind.
@@ -55,6 +57,7 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
         bundle,
         id,
         unknown: facts.missing().cloned().collect(),
+        late: facts.late().cloned().collect(),
     })
 }
 

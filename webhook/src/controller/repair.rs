@@ -54,7 +54,7 @@ const ATTEMPTS: usize = 4;
 /// Whether a repair stays is looked at so soon, and so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// After failures in a row, a wait that is so long says that there is no end to them: the fourth one is.
+/// Failures in a row that last so long say that there is no end to them.
 const LASTING: Duration = Duration::from_mins(4);
 
 /// A pod that changed while it was to be restarted is looked at again so soon.
@@ -134,7 +134,7 @@ pub struct Repairer {
     /// After facts that could not be read.
     unseen: Waits<(String, String)>,
     /// For servers that have still to start.
-    starting: Waits<(String, String)>,
+    starting: Waits<String>,
     /// Pods that were restarted, by uid of their StatefulSet and by name: never twice, whatever the clocks say.
     restarted: Mutex<Recent<(String, String)>>,
     notes: Notes,
@@ -214,9 +214,9 @@ impl Repairer {
         };
         let mut again = Soonest::default();
         let key = key(&set);
-        // A Secret that natsguard may not read stays unknown.
-        if seen.unknown.iter().any(|query| *query.resource != SECRETS) {
-            again.after(self.unseen.next(&key));
+        // A Secret that natsguard may not read stays unknown, and so does what is too much.
+        if seen.late.iter().any(|query| *query.resource != SECRETS) {
+            again.after(self.unseen.next(&key, Instant::now()));
         } else {
             self.unseen.end(&key);
         }
@@ -323,8 +323,8 @@ impl Repairer {
         error: &Error,
     ) -> Result<Touched, RepairError> {
         let Touch { target, before, .. } = touch;
-        let wait = self.refused.next(target);
-        if !is_refused(error) && wait < LASTING {
+        let now = Instant::now();
+        if !is_refused(error) && self.refused.lasts(target, now) < LASTING {
             return Err(RepairError::Touch {
                 object: format!("{target} in {}", target.namespace),
                 error: objects::refusal(error),
@@ -333,7 +333,7 @@ impl Repairer {
         let note = words::failed(touch, &objects::refusal(error));
         let occasion = occasion(before);
         self.notes.say(note, set, Some(before), &occasion).await;
-        Ok(Touched::Later(wait))
+        Ok(Touched::Later(self.refused.next(target, now)))
     }
 
     fn note_repair(&self, set: &Value, touch: &Touch, began: Instant) {
@@ -361,7 +361,7 @@ impl Repairer {
         let object = Some(&touch.before);
         let occasion = occasion(&touch.before);
         self.notes.say(note, set, object, &occasion).await;
-        Touched::Later(self.refused.next(&touch.target))
+        Touched::Later(self.refused.next(&touch.target, Instant::now()))
     }
 
     async fn fight(&self, set: &Value, touch: &Touch) {
@@ -399,7 +399,7 @@ impl Repairer {
             return Ok(false);
         }
         let pods = self.pods(set).await?;
-        if !server.has_reloader && is_new(set, &pods) {
+        if !server.has_reloader && !server.holds_data && is_new(set, &pods) {
             return Ok(true);
         }
         let running = pods.iter().filter(|pod| is_running(pod));
@@ -447,11 +447,11 @@ impl Repairer {
                 }
             }
         }
-        let key = key(set);
+        let uid = text(set, "/metadata/uid").to_owned();
         if is_starting {
-            again.after(self.starting.next(&key));
+            again.after(self.starting.next(&uid, Instant::now()));
         } else {
-            self.starting.end(&key);
+            self.starting.end(&uid);
         }
         Ok(())
     }

@@ -32,11 +32,11 @@ impl Cache {
         Some(entry.known.clone())
     }
 
-    /// Keeps an answer of a kind that may be used again. That something is not there is not kept: it may be made at any
-    /// moment.
+    /// Keeps an answer of a kind that may be used again, or that it is too much, which is dear to find out. That something is
+    /// not there is not kept: it may be made at any moment.
     pub(super) fn put(&self, query: &Query, known: &Known, bytes: usize, now: Instant) {
-        let is_found = matches!(known, Known::Objects(_));
-        if query.resource.fresh == Duration::ZERO || !is_found || bytes > MAX_BYTES {
+        let is_known = matches!(known, Known::Objects(_) | Known::TooMuch);
+        if query.resource.fresh == Duration::ZERO || !is_known || bytes > MAX_BYTES {
             return;
         }
         let mut entries = self.lock();
@@ -98,6 +98,8 @@ mod tests {
         cache.put(&class("a"), &Known::Absent, 10, now);
         cache.put(&class("b"), &Known::Unknown, 10, now);
         assert!(cache.lock().is_empty());
+        cache.put(&class("c"), &Known::TooMuch, 0, now);
+        assert_eq!(cache.get(&class("c"), now), Some(Known::TooMuch));
     }
 
     #[test]

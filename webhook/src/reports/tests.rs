@@ -61,6 +61,7 @@ fn verdict(set: Value, settings: &Settings) -> Verdict {
         bundle,
         id: 0,
         unknown: Vec::new(),
+        late: Vec::new(),
     };
     let report = seen.report(settings);
     Verdict::new(&seen, &report, settings, usize::MAX).unwrap()
@@ -259,6 +260,7 @@ fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
         bundle,
         id: 0,
         unknown: Vec::new(),
+        late: Vec::new(),
     };
     let settings = settings(&json!([]));
     let mut found = seen.report(&settings);

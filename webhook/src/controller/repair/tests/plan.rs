@@ -22,6 +22,7 @@ fn seen(objects: Vec<Value>) -> Seen {
         bundle,
         id,
         unknown: Vec::new(),
+        late: Vec::new(),
     }
 }
 
