@@ -13,6 +13,9 @@ use tower::{BoxError, ServiceBuilder};
 /// How long the apiserver may take to answer. It never blocks a review longer than the review's own deadline.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whoever is silent for so long is asked whether they are there, and gone after twice as long.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// A client for what all commands ask.
 pub(super) async fn client() -> Result<Client, String> {
     connect(config().await?)
@@ -41,6 +44,10 @@ fn build(config: Config) -> Result<Client, kube::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    // An apiserver whose node is gone says nothing more, and a watch would wait for it for two minutes.
+    tcp.set_keepalive(Some(SILENCE));
+    tcp.set_keepalive_interval(Some(SILENCE / 3));
+    tcp.set_keepalive_retries(Some(3));
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);

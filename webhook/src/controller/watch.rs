@@ -328,12 +328,13 @@ impl Watching {
     }
 
     async fn fail(&mut self, error: &watcher::Error) {
-        // 410: the apiserver no longer knows what happened since. That is how things are, and no problem.
+        // 410: the apiserver no longer knows what happened since. That is how things are, no problem, and an answer: however long
+        // the waits for one have become, the list need not wait.
         if is(error, 410) {
             tracing::info!("the watch fell behind; listing StatefulSets again");
-        } else {
-            self.problem.is(&watch_words(error));
+            return sleep(PAUSES[0]).await;
         }
+        self.problem.is(&watch_words(error));
         let now = Instant::now();
         if self.failed.is_none_or(|failed| now - failed > CALM) {
             self.pause = PAUSES[0];
