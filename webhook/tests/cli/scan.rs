@@ -1,6 +1,9 @@
 //! `natsguard scan`, against an apiserver that only reads.
 
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -390,4 +393,83 @@ fn an_interrupted_scan_prints_no_half_report() {
     scan.signal("TERM");
     assert_eq!(scan.end(), (None, String::new()));
     assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+/// A proxy that leads connections where they ask to be led. Its address, and where that was.
+fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let told = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            let told = Arc::clone(&told);
+            std::thread::spawn(move || lead(near.unwrap(), &told));
+        }
+    });
+    (address, asked)
+}
+
+fn lead(mut near: TcpStream, told: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        near.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let to = head.split(' ').nth(1).unwrap();
+    told.lock().unwrap().push(to.to_owned());
+    let mut far = TcpStream::connect(to).unwrap();
+    near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    let (mut from_far, mut to_near) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+    std::thread::spawn(move || io::copy(&mut from_far, &mut to_near));
+    let _ = io::copy(&mut near, &mut far);
+}
+
+#[test]
+fn the_kubeconfigs_proxy_is_gone_through_and_the_environments_only_where_it_is_meant() {
+    let server = Apiserver::of(objects("sound.yaml"));
+    let plain = std::fs::read_to_string(&server.kubeconfig).unwrap();
+    let server_address = plain
+        .split("http://")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
+    let (address, asked) = proxy();
+    let folder = Folder::new();
+    let proxied = plain.replacen(
+        &format!("server: 'http://{server_address}'"),
+        &format!("server: 'http://{server_address}', proxy-url: 'http://{address}'"),
+        1,
+    );
+    let path = folder.write("config", proxied);
+    let run = |path: &str, variables: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_natsguard"))
+            .args(["scan", "--kubeconfig", path])
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let fine = (Some(0), String::new());
+    assert_eq!(run(&path, &[]), fine);
+    let asked = asked.lock().unwrap().clone();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|to| to == server_address),
+        "{asked:?}"
+    );
+    // Nothing listens there.
+    let nowhere = ("HTTPS_PROXY", "http://127.0.0.1:1");
+    assert_eq!(
+        run(&server.kubeconfig, &[nowhere, ("NO_PROXY", "127.0.0.1")]),
+        fine
+    );
+    // It is for https, and this apiserver is not.
+    assert_eq!(run(&server.kubeconfig, &[nowhere]), fine);
 }

@@ -1,7 +1,10 @@
 //! The cluster that the user means, as kubectl would find it.
 
+use std::env;
 use std::time::Duration;
 
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -34,7 +37,23 @@ pub(super) async fn client(args: &Scan) -> Result<Client, String> {
         (None, None) => Config::infer().await.map_err(|error| unusable(&error)),
     };
     let mut config = config?;
+    // kube looks in NO_PROXY for the proxy itself.
+    if from_environment(config.proxy_url.as_ref())
+        && Matcher::from_env().intercept(&config.cluster_url).is_none()
+    {
+        config.proxy_url = None;
+    }
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(PATIENCE);
     Client::try_from(config).map_err(|error| unusable(&error))
+}
+
+/// Whether a proxy is the one that the environment names, and not the kubeconfig.
+fn from_environment(proxy: Option<&Uri>) -> bool {
+    ["HTTPS_PROXY", "https_proxy"].iter().any(|variable| {
+        let named = env::var(variable)
+            .ok()
+            .and_then(|named| named.parse::<Uri>().ok());
+        named.is_some() && named.as_ref() == proxy
+    })
 }
