@@ -63,7 +63,7 @@ fn judge<'a>(
     let is_first = neighbours.is_first(home);
     let may = |effort| is_first || neighbours.may_judge(effort);
     if may(entries.len()) {
-        let plan = plan(workload, neighbours, &routes, &settings.cluster_domain);
+        let plan = plan(workload, neighbours, &routes, settings.domain());
         if may(FAULT * plan.as_ref().map_or(0, Plan::faults)) {
             return (routes, plan);
         }

@@ -10,16 +10,19 @@ use crate::policy::{Action, Policy};
 use crate::rules::{self, POLICIES};
 use crate::storage::drivers::Medium;
 
-/// The DNS domain of a cluster that says nothing else.
+/// The DNS domain of a cluster of which nothing else is known.
 pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Everything that can be set. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// The DNS domain of the cluster.
-    #[serde(default = "default_cluster_domain")]
-    pub cluster_domain: String,
+    /// The DNS domain of the cluster, where it is not the one that is found.
+    #[serde(default)]
+    pub cluster_domain: Option<String>,
+    /// The DNS domain as whoever runs in the cluster finds it.
+    #[serde(skip)]
+    pub found_domain: Option<String>,
     /// The action of every policy that names none of its own: `warn` tries natsguard out, `deny` repairs nothing.
     #[serde(default)]
     pub action: Option<Action>,
@@ -135,17 +138,14 @@ pub enum SettingsError {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            cluster_domain: default_cluster_domain(),
+            cluster_domain: None,
+            found_domain: None,
             action: None,
             policies: BTreeMap::new(),
             exemptions: Vec::new(),
             today: None,
         }
     }
-}
-
-fn default_cluster_domain() -> String {
-    DEFAULT_CLUSTER_DOMAIN.to_owned()
 }
 
 fn ids() -> String {
@@ -157,6 +157,12 @@ fn ids() -> String {
 }
 
 impl Settings {
+    /// The DNS domain in which the names of Services end.
+    pub fn domain(&self) -> &str {
+        let known = self.cluster_domain.as_ref().or(self.found_domain.as_ref());
+        known.map_or(DEFAULT_CLUSTER_DOMAIN, String::as_str)
+    }
+
     /// Checks what the type can't: ids, dates, names.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let known = |place: String, id: &str| {
@@ -167,9 +173,9 @@ impl Settings {
                     id: id.to_owned(),
                 })
         };
-        if !is_domain(&self.cluster_domain) {
+        if !is_domain(self.domain()) {
             return Err(SettingsError::BadDomain {
-                domain: self.cluster_domain.clone(),
+                domain: self.domain().to_owned(),
             });
         }
         for (id, settings) in &self.policies {
@@ -279,7 +285,8 @@ impl Exemption {
     }
 }
 
-fn is_domain(domain: &str) -> bool {
+/// Whether this can be a DNS domain, with a dot at the end or without.
+pub fn is_domain(domain: &str) -> bool {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     !domain.is_empty()
         && domain.split('.').all(|label| {

@@ -18,6 +18,7 @@ pub mod mask;
 pub mod output;
 pub mod repair;
 pub mod reports;
+mod resolver;
 pub mod rights;
 pub mod server;
 pub mod settings;

@@ -10,6 +10,8 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use natsguard_policies::settings::Settings;
 
+use crate::resolver;
+
 /// How often the file is looked at. The kubelet takes up to a minute to bring an edit, so seconds add little.
 pub const PERIOD: Duration = Duration::from_secs(5);
 
@@ -96,6 +98,7 @@ impl Watch {
             None => (Vec::new(), Settings::default()),
         };
         settings.today = Some(today());
+        settings.found_domain = resolver::cluster_domain();
         Ok(Self {
             path,
             current: Arc::new(ArcSwap::from_pointee(settings)),
@@ -135,6 +138,7 @@ impl Watch {
         Some(match settings {
             Ok(mut settings) => {
                 settings.today = Some(today());
+                settings.found_domain = resolver::cluster_domain();
                 self.current.store(Arc::new(settings));
                 self.generation += 1;
                 Event::Replaced {

@@ -197,8 +197,8 @@ fn examples_of_both_outcomes_are_true() {
 fn default_settings() -> String {
     let mut text = String::from(
         "# Every setting of natsguard with its default. Generated from the policies; copy what you change.\n\n\
-         # DNS domain of the cluster.\n\
-         clusterDomain: cluster.local\n\n\
+         # DNS domain of the cluster. Not set: the one that natsguard's pods search Services in, else cluster.local.\n\
+         # clusterDomain: cluster.local\n\n\
          # Action of every policy that has none of its own below: off, warn, fix or deny. Not set: as below.\n\
          # action: warn\n\n\
          policies:\n",

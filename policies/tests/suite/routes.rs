@@ -729,7 +729,7 @@ fn under_tls_added_routes_look_like_their_neighbours() {
 #[test]
 fn another_cluster_domain_is_the_platforms_to_say() {
     let settings = Settings {
-        cluster_domain: "k8s.example.org".to_owned(),
+        cluster_domain: Some("k8s.example.org".to_owned()),
         ..Settings::default()
     };
     let (_, repaired) = check(

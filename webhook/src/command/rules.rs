@@ -12,7 +12,7 @@ pub(super) fn settings(rules: &Rules) -> Result<Settings, String> {
         Some(path) => load(path)?,
     };
     if let Some(domain) = &rules.cluster_domain {
-        settings.cluster_domain.clone_from(domain);
+        settings.cluster_domain = Some(domain.clone());
         settings
             .validate()
             .map_err(|error| format!("--cluster-domain: {error}"))?;
