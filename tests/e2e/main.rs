@@ -271,6 +271,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(controller::fight::owner(space)),
     ),
     (
+        "controller::fight::an_owner_that_admission_repairs_is_told_of",
+        Needs::GUARD,
+        |space| Box::pin(controller::fight::against_admission(space)),
+    ),
+    (
         "controller::large::thousands_of_workloads_fit",
         Needs::GUARD_ALONE,
         |space| Box::pin(controller::large::cluster(space)),

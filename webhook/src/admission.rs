@@ -3,6 +3,7 @@
 mod change;
 mod decision;
 mod fault;
+mod fights;
 mod message;
 mod patch;
 mod response;
@@ -26,6 +27,7 @@ use tracing::Instrument as _;
 pub use change::REVIEWED;
 pub use decision::{Case, Verdict};
 pub use fault::Fault;
+pub use fights::{Fight, Fights};
 
 use crate::facts::{Cluster, Facts, Nowhere, Subject, gather};
 use crate::telemetry::traces;
@@ -264,6 +266,14 @@ impl Admission {
 }
 
 impl Record {
+    /// The ids of the policies that found something, each once, with commas between.
+    pub fn policies(&self) -> String {
+        let mut ids: Vec<&str> = self.findings.iter().map(|(id, _)| id.as_ref()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.join(",")
+    }
+
     fn of(request: &Request<'_>) -> Self {
         let short = |text: &str| text.chars().take(MAX_NAME).collect();
         Self {

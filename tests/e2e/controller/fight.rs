@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use natsguard_tests::bed::guard::NAMESPACE;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
 use serde_json::{Value, json};
 
-use super::{START, idle, metric, named_routes, routes, touches, wait_event};
+use super::{START, create, idle, metric, named_routes, routes, touches, wait_event, wait_routes};
 
 /// So many repairs are made before it is called a fight.
 const PATIENCE: usize = 3;
@@ -54,6 +54,46 @@ pub async fn owner(space: &Space) -> Result<()> {
     assert_eq!(routes(space, "fought").await?, ["nats://fought:6222"]);
     ensure!(metric(space, "natsguard_controller_fights_total").await? >= 1.0);
     say(&format!("fight: left alone after {count} repairs: {told}"));
+    Ok(())
+}
+
+/// The owner writes where it is guarded: every write is repaired inside the owner's request, and its next one finds a file that
+/// it did not write.
+pub async fn against_admission(space: &Space) -> Result<()> {
+    let objects = idle(&space.name, "fought")?;
+    create(space, &objects).await?;
+    let wanted = named_routes(&space.name, "fought", 3);
+    wait_routes(space, "fought", &wanted, START).await?;
+    let events: Api<Event> = Api::namespaced(space.target.client.clone(), NAMESPACE);
+    let (maps, data) = (
+        space.api::<ConfigMap>(),
+        json!({"data": objects[0]["data"]}),
+    );
+    let start = Instant::now();
+    let told = space
+        .wait("the fight to be told", START, async || {
+            for _ in 0..5 {
+                let params = PatchParams::default();
+                maps.patch("fought", &params, &Patch::Merge(&data)).await?;
+            }
+            assert_eq!(routes(space, "fought").await?, wanted);
+            let all = events.list(&ListParams::default()).await?;
+            let own = format!("ConfigMap {}/fought ", space.name);
+            let told = all.into_iter().find(|event| {
+                event.reason.as_deref() == Some("RepairFight")
+                    && event
+                        .message
+                        .as_ref()
+                        .is_some_and(|message| message.starts_with(&own))
+            });
+            Ok(told.ok_or_else(|| "no Event says so".to_owned()))
+        })
+        .await?;
+    say(&format!(
+        "fight: told after {:.1} s: {}",
+        start.elapsed().as_secs_f64(),
+        told.message.unwrap_or_default()
+    ));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::apiserver::client;
 use super::process::{CUT_SHORT, bind, prepare, runtime, told};
-use super::{SUCCESS, UNUSABLE, complain, settings};
+use super::{SUCCESS, UNUSABLE, complain, fights, settings};
 use crate::admission::Admission;
 use crate::args::{Bounds, Tls as TlsArgs, TlsMode, Tracing, Webhook};
 use crate::certificates::authority::Times;
@@ -108,12 +108,13 @@ impl Parts {
             None => Arc::new(Nowhere),
         };
         let admission = Admission::new(watch.current(), cluster);
+        let reviewer = fights::watched(admission, client.clone(), Arc::clone(&metrics));
         tokio::spawn(settings::follow(watch, client, metrics.process.clone()));
         let probes = bind(args.process.metrics_listen, "--metrics-listen").await?;
         Ok(Self {
             server: Server::new(
                 limits(&args.bounds),
-                Arc::new(admission),
+                Arc::new(reviewer),
                 tls,
                 Arc::clone(&lifecycle),
                 metrics,

@@ -38,6 +38,9 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Those after which the same request may succeed in a second.
+    pub(super) const SHEDS: [Self; 2] = [Self::Busy, Self::Full];
+
     /// As a metric label.
     pub(super) fn label(&self) -> &'static str {
         match self {
@@ -57,7 +60,7 @@ impl Refusal {
 
     /// Whether the same request may succeed in a second. The apiserver then tries again within its own timeout.
     pub(super) fn is_shed(&self) -> bool {
-        matches!(self, Self::Busy | Self::Full)
+        Self::SHEDS.contains(self)
     }
 
     fn status(&self) -> StatusCode {

@@ -58,6 +58,9 @@ impl Reviews {
         limits: Arc<Limits>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        for refusal in Refusal::SHEDS {
+            metrics.may_shed(refusal.label());
+        }
         Self {
             reviewer,
             turns: Semaphore::new(limits.reviews),

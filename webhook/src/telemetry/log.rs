@@ -68,7 +68,7 @@ pub fn review(step: Step, record: &Record, took: Duration, bytes: usize) {
                 namespace = record.namespace,
                 name = record.name,
                 dry_run = record.dry_run,
-                policies = policies(record),
+                policies = record.policies(),
                 took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 bytes,
                 problem = record.problem,
@@ -82,14 +82,6 @@ pub fn review(step: Step, record: &Record, took: Duration, bytes: usize) {
         // Anyone who reaches the port can send nonsense, so it is counted and fills no log.
         Decision::Allowed | Decision::Unreadable => line!(debug),
     }
-}
-
-/// The ids of the policies that found something, each once.
-pub(super) fn policies(record: &Record) -> String {
-    let mut ids: Vec<&str> = record.findings.iter().map(|(id, _)| id.as_ref()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids.join(",")
 }
 
 #[cfg(test)]

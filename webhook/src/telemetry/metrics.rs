@@ -105,6 +105,8 @@ pub struct Metrics {
     bundle: Family<ConfigurationLabels, Gauge>,
     bundle_writes: Family<ConfigurationLabels, Counter>,
     spans: Family<ResultLabels, Counter>,
+    /// Objects whose repairs were undone again and again.
+    pub fights: Counter,
 }
 
 /// Something that counts as long as it is there.
@@ -144,6 +146,7 @@ impl Metrics {
             bundle: Family::default(),
             bundle_writes: Family::default(),
             spans: Family::default(),
+            fights: Counter::default(),
         };
         metrics.register();
         Arc::new(metrics)
@@ -218,6 +221,11 @@ impl Metrics {
             "Spans sent to the collector, dropped because too many waited, or failed to be sent",
             self.spans.clone(),
         );
+        registry.register(
+            "repair_fights",
+            "Objects that were repaired again and again because somebody puts the fault back",
+            self.fights.clone(),
+        );
     }
 
     /// Counts a review.
@@ -256,6 +264,11 @@ impl Metrics {
     /// Counts a review as long as the result lives.
     pub fn in_flight(&self) -> Counted {
         Counted::new(self.in_flight.clone())
+    }
+
+    /// Counts none yet: an alert sees no increase of a series that begins with the first one.
+    pub fn may_shed(&self, reason: &'static str) {
+        drop(self.shed.get_or_create(&ReasonLabels { reason }));
     }
 
     /// Counts a review that was turned away for the moment.

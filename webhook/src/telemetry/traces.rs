@@ -22,7 +22,6 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use self::client::Client;
 use self::queue::Queue;
-use super::log::policies;
 use super::metrics::{Metrics, webhook};
 use crate::admission::{Record, Step};
 
@@ -165,7 +164,7 @@ pub fn answered(span: &Span, record: &Record) {
     span.record("namespace", &record.namespace);
     span.record("name", &record.name);
     span.record("dry_run", record.dry_run);
-    span.record("policies", policies(record));
+    span.record("policies", record.policies());
     span.record("decision", field::display(record.decision));
 }
 
