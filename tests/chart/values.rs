@@ -113,6 +113,13 @@ fn values_that_contradict_each_other_are_refused() {
     }
 }
 
+/// A parent chart with `condition: natsguard.enabled` hands the value down.
+#[test]
+fn it_can_be_the_dependency_of_another_chart() {
+    let rendered = helm::template(&["--set", "enabled=true", "--set", "global.a=b"]);
+    assert!(rendered.is_ok(), "{rendered:?}");
+}
+
 #[test]
 fn the_settings_are_ones_that_natsguard_reads() {
     for values in helm::ci() {
@@ -255,7 +262,8 @@ fn values_schema_and_templates_have_the_same_keys() {
     // What the schema allows has a default that can be read.
     let schema = schema();
     for (key, property) in schema["properties"].as_object().expect("properties") {
-        if key == "global" {
+        // A parent chart's.
+        if ["global", "enabled"].contains(&key.as_str()) {
             continue;
         }
         assert!(values.get(key).is_some(), "values.yaml has no {key}");
