@@ -14,7 +14,7 @@ use crate::storage::drivers::Medium;
 pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Everything that can be set. Unknown keys are refused.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The DNS domain of the cluster, where it is not the one that is found.
@@ -133,19 +133,6 @@ pub enum SettingsError {
         /// What stands there.
         domain: String,
     },
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            cluster_domain: None,
-            found_domain: None,
-            action: None,
-            policies: BTreeMap::new(),
-            exemptions: Vec::new(),
-            today: None,
-        }
-    }
 }
 
 fn ids() -> String {
