@@ -41,8 +41,8 @@ pub type ObjectId = usize;
 pub struct Object {
     /// The object as it was read.
     pub value: Value,
-    /// Why the object must not be edited, when it must not: it stands in an OpenShift `Template` whose parameters
-    /// shape it, say. Its faults are reported all the same.
+    /// Why the object must not be edited, when it must not, as the end of a sentence about it: `is shaped by parameters
+    /// of a Template`, say. Its faults are reported all the same.
     pub frozen: Option<&'static str>,
 }
 
@@ -75,6 +75,12 @@ impl Object {
     /// `metadata.name`, or the empty string.
     pub fn name(&self) -> &str {
         self.text("/metadata/name")
+    }
+
+    /// The sentence about an object that must not be edited: `ConfigMap nats is immutable`.
+    pub fn hindrance(&self) -> Option<String> {
+        let why = self.frozen?;
+        Some(format!("{} {} {why}", self.kind(), self.name()))
     }
 
     /// Whether objects of this kind are outside namespaces.

@@ -27,6 +27,8 @@ pub struct Judged {
     pub finding: Finding,
     /// What is done: never [`Action::Off`].
     pub action: Action,
+    /// The object that keeps it from being repaired, because it must not be edited.
+    pub frozen: Option<ObjectId>,
 }
 
 /// A finding that the platform lets through.
@@ -159,12 +161,10 @@ fn find_faults<'a>(
         );
         let exemptions: Vec<_> = exemptions.collect();
         for mut finding in (policy.evaluate)(&context) {
-            if finding.fix.as_ref().is_some_and(|fix| {
-                fix.edits
-                    .iter()
-                    .any(|edit| is_frozen(workload.bundle, edit))
-            }) {
+            let frozen = frozen(workload.bundle, &finding);
+            if let Some((_, why)) = &frozen {
                 finding.fix = None;
+                finding.remedy = format!("{}; {why}", finding.remedy);
             }
             if let Some((_, exemption)) = exemptions.first() {
                 report.exempted.push(Exempted {
@@ -176,7 +176,12 @@ fn find_faults<'a>(
                 continue;
             }
             let action = action(policy, configured, &finding);
-            report.findings.push(Judged { finding, action });
+            let frozen = frozen.filter(|_| configured == Action::Fix);
+            report.findings.push(Judged {
+                finding,
+                action,
+                frozen: frozen.map(|(object, _)| object),
+            });
         }
     }
 }
@@ -378,10 +383,13 @@ fn action(policy: &Policy, configured: Action, finding: &Finding) -> Action {
     }
 }
 
-fn is_frozen(bundle: &Bundle, edit: &Edit) -> bool {
-    bundle
-        .object(edit.target().0)
-        .is_none_or(|object| object.frozen.is_some())
+/// The object that a repair would edit and must not, and the sentence about it.
+fn frozen(bundle: &Bundle, finding: &Finding) -> Option<(ObjectId, String)> {
+    let mut edits = finding.fix.iter().flat_map(|fix| &fix.edits);
+    edits.find_map(|edit| {
+        let (id, _) = edit.target();
+        Some((id, bundle.object(id)?.hindrance()?))
+    })
 }
 
 /// The edits of one list, from however many findings.

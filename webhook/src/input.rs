@@ -332,7 +332,7 @@ fn collect(
             let frozen = fill(&mut filled, &parameters);
             collect(&filled, format!("{pointer}/objects/{index}"), found)?;
             for (_, object) in found.iter_mut().skip(first).filter(|_| frozen) {
-                object.frozen = Some("parameters of a Template shape it");
+                object.frozen = Some("is shaped by parameters of a Template");
             }
         }
         return Ok(());

@@ -766,13 +766,35 @@ fn what_several_files_shape_is_reported_and_not_edited() {
         .bundle()
         .objects()
         .to_vec();
-    objects[0].frozen = Some("a test");
+    objects[0].frozen = Some("is made of several files");
     let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
     assert_eq!(
         findings(&bundle),
         ["deny service-route data[\"nats.conf\"].cluster.routes[0]: \
           nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
     );
+    let (report, _) = check(&bundle, &Settings::default());
+    assert_eq!(
+        report.findings[0].finding.remedy,
+        "name each pod, as in nats://nats-0.nats-headless.messaging.svc.cluster.local:6222; ConfigMap nats is made of \
+         several files"
+    );
+    assert_eq!(report.findings[0].frozen, Some(0));
+}
+
+#[test]
+fn nothing_keeps_a_repair_away_that_nobody_wants() {
+    let bundle = Cluster::with_routes(&["nats://nats-headless:6222"]).bundle();
+    let mut objects = bundle.objects().to_vec();
+    objects[0].frozen = Some("is made of several files");
+    let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
+    let settings = Settings {
+        action: Some(Action::Warn),
+        ..Settings::default()
+    };
+    let (report, _) = check(&bundle, &settings);
+    let judged = &report.findings[0];
+    assert_eq!((judged.action, judged.frozen), (Action::Warn, None));
 }
 
 #[test]

@@ -76,6 +76,7 @@ pub(super) fn exempted(report: &Report, bundle: &Bundle) -> Vec<Fault> {
         .map(|exempted| Judged {
             finding: exempted.finding.clone(),
             action: Action::Warn,
+            frozen: None,
         })
         .map(|judged| Fault::new(&judged, bundle))
         .collect()
