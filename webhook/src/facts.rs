@@ -170,7 +170,7 @@ impl Facts {
 
     /// A bundle of the facts and the object under review, which takes the place of what the cluster has under its name;
     /// without `object` there is none of that name.
-    pub fn bundle(&self, subject: &Subject<'_>, object: Option<&Value>) -> Bundle {
+    pub fn bundle(&self, subject: &Subject<'_>, object: Option<Object>) -> Bundle {
         let mut objects: BTreeMap<(String, String, String), &Value> = BTreeMap::new();
         let own = identity(subject.group, subject.kind, subject.name);
         for known in self.answers.values() {
@@ -182,11 +182,14 @@ impl Facts {
             }
         }
         objects.remove(&own);
-        if let Some(object) = object {
-            objects.insert(own, object);
-        }
+        let kept = objects.into_iter().map(|(name, value)| {
+            let (value, frozen) = (value.clone(), frozen(value));
+            (name, Object { value, frozen })
+        });
         // In the order of their names, whatever was asked first: routes of workloads that are one cluster stand in it.
-        let objects = objects.into_values().cloned().map(Object::new).collect();
+        let mut objects: BTreeMap<_, Object> = kept.collect();
+        objects.extend(object.map(|object| (own, object)));
+        let objects = objects.into_values().collect();
         let mut bundle = Bundle::new(objects, Some(subject.namespace));
         bundle.set_live();
         for (query, known) in &self.answers {
@@ -197,6 +200,12 @@ impl Facts {
         }
         bundle
     }
+}
+
+/// Why an object that the cluster keeps can't be edited any more, when it can't: as [`Object::frozen`] has it.
+pub(crate) fn frozen(kept: &Value) -> Option<&'static str> {
+    (kept.get("immutable") == Some(&Value::Bool(true)))
+        .then_some("is immutable: correct its source and make a new one")
 }
 
 fn identity(group: &str, kind: &str, name: &str) -> (String, String, String) {

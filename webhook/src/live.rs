@@ -49,7 +49,7 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
         name: object.name(),
     };
     let facts = gather(cluster, &subject, &[workload], deadline).await;
-    let bundle = facts.bundle(&subject, Some(workload));
+    let bundle = facts.bundle(&subject, Some(object.clone()));
     let (id, _) = bundle
         .lookup(subject.group, subject.kind, namespace, subject.name)
         .found()?;

@@ -26,8 +26,9 @@
 //! `<pod>.<headless-service>.<namespace>.svc.<cluster-domain>`, with the entry's scheme and credentials and the port the
 //! server listens on (a Service may map another one). With cluster TLS the name is the longest that the certificate in
 //! hand covers. There is no repair, and the object is refused, where pods have no names of their own because the governing
-//! Service is not headless; where that Service can't be seen, the pods are not several, or the port comes from a variable,
-//! there is a warning. A Service before several NATS StatefulSets becomes the pods of them all.
+//! Service is not headless, and where the file's ConfigMap or Secret is `immutable` and was made already: correct its source
+//! (a chart, kustomize) and make a new one. Where that Service can't be seen, the pods are not several, or the port comes from
+//! a variable, there is a warning. A Service before several NATS StatefulSets becomes the pods of them all.
 //!
 //! ## Example
 //!

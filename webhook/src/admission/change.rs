@@ -40,10 +40,7 @@ impl Change<'_> {
                 is_mutable(self.kind, pointer)
                     && (!is_below(pointer, "/spec/template") || self.differs(old, "/spec/template"))
             }
-            "ConfigMap" | "Secret" => {
-                old.get("immutable") != Some(&Value::Bool(true))
-                    && (self.is_touched(old) || self.changes_routes(old, pointer))
-            }
+            "ConfigMap" | "Secret" => self.is_touched(old) || self.changes_routes(old, pointer),
             _ => self.is_touched(old) || self.differs(old, "/spec"),
         }
     }
@@ -218,15 +215,6 @@ mod tests {
         assert!(may("Service", &service, &asked, field));
         asked["metadata"] = json!({"labels": {"a": "b"}});
         assert!(!may("Service", &service, &asked, field));
-    }
-
-    #[test]
-    fn an_immutable_file_is_left_alone() {
-        let mut old = map("cluster { routes = [nats://nats:6222] }");
-        let new = map("cluster { routes = [nats://nats:6223] }");
-        assert!(may("ConfigMap", &old, &new, "/data/nats.conf"));
-        old["immutable"] = json!(true);
-        assert!(!may("ConfigMap", &old, &new, "/data/nats.conf"));
     }
 
     #[test]

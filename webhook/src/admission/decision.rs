@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use json_patch::Patch;
-use natsguard_policies::bundle::{Bundle, ObjectId};
+use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use natsguard_policies::engine::{evaluate, repair_where, unused_files};
 use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
@@ -15,7 +15,7 @@ use super::fault::{Fault, beyond, brought_in, exempted, faults};
 use super::message;
 use super::patch::{Made, make};
 use crate::facts::resource::STATEFUL_SETS;
-use crate::facts::{Facts, Known, Query, Subject};
+use crate::facts::{Facts, Known, Query, Subject, frozen};
 
 /// Everything a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -171,6 +171,11 @@ impl<'a> Case<'a> {
         }
         let sets = Query::all(&STATEFUL_SETS, self.subject.namespace);
         let is_known = matches!(self.facts.get(&sets), Known::Objects(_));
+        let done = if frozen(self.object).is_some() {
+            "checked"
+        } else {
+            "checked and repaired"
+        };
         let change = self.change();
         unused_files(bundle)
             .into_iter()
@@ -180,7 +185,7 @@ impl<'a> Case<'a> {
                 if is_known {
                     message::line(&[
                         format!(
-                            "natsguard: no StatefulSet mounts {field} yet; its routes are checked and repaired when one does"
+                            "natsguard: no StatefulSet mounts {field} yet; its routes are {done} when one does"
                         ),
                         format!("natsguard: no StatefulSet mounts {field} yet"),
                     ])
@@ -210,12 +215,18 @@ impl<'a> Case<'a> {
             namespace,
             name,
         } = self.subject;
-        let bundle = self.facts.bundle(&self.subject, Some(self.object));
+        // One that is immutable is still open in the request that makes it.
+        let object = Object {
+            value: self.object.clone(),
+            frozen: self.old.and_then(frozen),
+        };
+        let bundle = self.facts.bundle(&self.subject, Some(object));
         let (id, _) = bundle.lookup(group, kind, namespace, name).found()?;
         Some((bundle, id))
     }
 
     fn faults_with(&self, object: Option<&Value>) -> Vec<Fault> {
+        let object = object.cloned().map(Object::new);
         let bundle = self.facts.bundle(&self.subject, object);
         let report = evaluate(&bundle, self.settings);
         let mut faults = faults(&report, &bundle);

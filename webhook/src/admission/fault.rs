@@ -16,6 +16,8 @@ pub struct Fault {
     pub action: Action,
     /// What holds it: `ConfigMap messaging/nats`.
     pub object: String,
+    /// What keeps it from being repaired: `ConfigMap nats is immutable`.
+    pub frozen: Option<String>,
 }
 
 /// Policy, reason, object: what a fault is, wherever it stands.
@@ -35,6 +37,7 @@ impl Fault {
             finding: judged.finding.clone(),
             action: judged.action,
             object: object.unwrap_or_default(),
+            frozen: judged.frozen.and_then(|id| bundle.object(id)?.hindrance()),
         }
     }
 
@@ -147,6 +150,7 @@ mod tests {
             },
             action: Action::Deny,
             object: "ConfigMap messaging/nats".to_owned(),
+            frozen: None,
         }
     }
 

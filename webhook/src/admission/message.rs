@@ -48,15 +48,18 @@ pub(super) fn warning(fault: &Fault) -> String {
             format!("natsguard {policy}: {reason}"),
         ]);
     }
-    line(&[
-        format!(
-            "natsguard {policy}: {reason}: {detail}; {}",
-            fault.finding.remedy
-        ),
+    let mut texts = vec![format!(
+        "natsguard {policy}: {reason}: {detail}; {}",
+        fault.finding.remedy
+    )];
+    let frozen = fault.frozen.iter();
+    texts.extend(frozen.map(|frozen| format!("natsguard {policy}: {frozen}")));
+    texts.extend([
         format!("natsguard {policy}: {reason}: {detail}"),
         format!("natsguard {policy} at {field}: {reason}"),
         format!("natsguard {policy}: {reason}"),
-    ])
+    ]);
+    line(&texts)
 }
 
 /// A fault of another object, which is repaired when that one is written.

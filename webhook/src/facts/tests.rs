@@ -186,7 +186,8 @@ fn the_object_under_review_takes_the_place_of_the_one_that_is_kept() {
             .map(|object| object.value.clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(values(facts.bundle(&subject, Some(&new))), [new]);
+    let object = Object::new(new.clone());
+    assert_eq!(values(facts.bundle(&subject, Some(object))), [new]);
     assert!(values(facts.bundle(&subject, None)).is_empty());
     assert!(matches!(
         facts
@@ -194,6 +195,27 @@ fn the_object_under_review_takes_the_place_of_the_one_that_is_kept() {
             .lookup("", "ConfigMap", "messaging", "b"),
         natsguard_policies::bundle::Lookup::Absent
     ));
+}
+
+#[test]
+fn what_is_kept_and_immutable_is_frozen_and_the_object_under_review_is_as_it_is_given() {
+    let map = |name: &str, immutable: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "messaging"},
+            "immutable": immutable
+        })
+    };
+    let facts = Facts::new([
+        (named(&CONFIG_MAPS, "a"), found(&[map("a", json!(true))])),
+        (named(&CONFIG_MAPS, "b"), found(&[map("b", json!(true))])),
+        (named(&CONFIG_MAPS, "c"), found(&[map("c", json!(false))])),
+        (named(&CONFIG_MAPS, "d"), found(&[map("d", Value::Null)])),
+    ]);
+    let object = Object::new(map("a", json!(true)));
+    let bundle = facts.bundle(&subject("ConfigMap", "a"), Some(object));
+    let hindrances: Vec<Option<String>> = bundle.objects().iter().map(Object::hindrance).collect();
+    let immutable = "ConfigMap b is immutable: correct its source and make a new one";
+    assert_eq!(hindrances, [None, Some(immutable.to_owned()), None, None]);
 }
 
 #[test]

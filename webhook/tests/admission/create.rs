@@ -88,6 +88,67 @@ fn a_workload_whose_file_can_be_repaired_is_let_through() {
 }
 
 #[test]
+fn an_immutable_file_is_repaired_in_the_request_that_makes_it() {
+    let world = World::default();
+    let mut nats = Nats::partitioned();
+    nats.map["immutable"] = json!(true);
+    world.apply(&nats.service);
+    world.apply(&nats.set);
+    let written = world.apply(&nats.map);
+    assert_eq!(written.denied, None);
+    assert_eq!(routes(&written.object).len(), 3);
+    assert_eq!(
+        written.warnings,
+        ["natsguard repaired service-route at data[\"nats.conf\"].cluster.routes[0]"]
+    );
+}
+
+#[test]
+fn a_workload_whose_file_is_immutable_and_wrong_is_refused() {
+    let world = World::default();
+    let mut nats = Nats::partitioned();
+    nats.map["immutable"] = json!(true);
+    world.apply(&nats.service);
+    assert_eq!(
+        world.apply(&nats.map).warnings,
+        [
+            "natsguard: no StatefulSet mounts data[\"nats.conf\"] yet; its routes are checked when one does"
+        ]
+    );
+    let written = world.apply(&nats.set);
+    assert_eq!(
+        written.message(),
+        "ConfigMap messaging/nats-config, data[\"nats.conf\"].cluster.routes[0]: a cluster route names a Service, an \
+         address or a bare host instead of a pod: nats://nats-headless:6222 leads to any pod of StatefulSet \
+         messaging/nats; to mend it, name each pod, as in \
+         nats://nats-0.nats-headless.messaging.svc.cluster.local:6222; ConfigMap nats-config is immutable: correct its \
+         source and make a new one (natsguard explain service-route)"
+    );
+    assert_eq!(written.audit, [json!({"denied": "service-route"})]);
+}
+
+#[test]
+fn a_lesser_fault_of_an_immutable_file_is_a_warning_that_promises_no_repair() {
+    let world = World::default();
+    let mut nats = Nats::with_routes(&[
+        "nats://nats-0.nats-headless:6222",
+        "nats://nats-1.nats-headless:6222",
+    ]);
+    nats.map["immutable"] = json!(true);
+    world.apply(&nats.service);
+    world.apply(&nats.map);
+    let written = world.apply(&nats.set);
+    assert_eq!(written.denied, None);
+    assert_eq!(
+        written.warnings,
+        [
+            "natsguard incomplete-routes: ConfigMap nats-config is immutable: correct its source and make a new one",
+            "natsguard short-route: ConfigMap nats-config is immutable: correct its source and make a new one"
+        ]
+    );
+}
+
+#[test]
 fn a_workload_before_its_file_is_let_through_with_a_word() {
     let world = World::default();
     let nats = Nats::partitioned();
@@ -418,6 +479,25 @@ fn a_file_in_a_secret_is_repaired_in_its_base64() {
         query.resource.kind != "Secret"
             || matches!(query.select, natsguard::facts::Select::Named(_))
     }));
+}
+
+#[test]
+fn an_immutable_secret_is_as_final_as_a_config_map() {
+    let world = World::default();
+    let mut nats = Nats::partitioned();
+    world.apply(&nats.service);
+    nats.set["spec"]["template"]["spec"]["volumes"] =
+        json!([{"name": "config", "secret": {"secretName": "nats-config"}}]);
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "nats-config", "namespace": "messaging"},
+        // `cluster { port: 6222, routes = [nats://nats-headless:6222] }`
+        "data": {"nats.conf": "Y2x1c3RlciB7IHBvcnQ6IDYyMjIsIHJvdXRlcyA9IFtuYXRzOi8vbmF0cy1oZWFkbGVzczo2MjIyXSB9"},
+        "immutable": true
+    });
+    world.apply(&secret);
+    let message = world.apply(&nats.set).message().to_owned();
+    let end = "; Secret nats-config is immutable: correct its source and make a new one (natsguard explain service-route)";
+    assert!(message.ends_with(end), "{message}");
 }
 
 #[test]

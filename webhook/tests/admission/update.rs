@@ -184,6 +184,63 @@ fn routes_are_repaired_when_the_request_changes_them_or_the_controller_asks() {
 }
 
 #[test]
+fn an_immutable_file_is_left_alone_and_locks_nobody_out_who_has_it() {
+    let (world, mut nats) = (World::default(), Nats::partitioned());
+    nats.map["immutable"] = json!(true);
+    world.state.lock().unwrap().objects =
+        vec![nats.service.clone(), nats.map.clone(), nats.set.clone()];
+    let warned = [
+        "natsguard service-route: ConfigMap nats-config is immutable: correct its source and make a new one",
+    ];
+    let touched = changed(&nats.map, "/metadata/annotations", json!({REVIEWED: "2"}));
+    let written = world.try_apply(&touched, Some(&nats.map));
+    assert_eq!((written.denied, written.patch), (None, Vec::new()));
+    assert_eq!(written.warnings, warned);
+    let mut rolled = nats.set.clone();
+    *rolled
+        .pointer_mut("/spec/template/spec/containers/0/image")
+        .unwrap() = json!("nats:2.14.6");
+    for update in [
+        rolled,
+        changed(&nats.set, "/metadata/labels", json!({"a": "b"})),
+    ] {
+        let written = world.try_apply(&update, Some(&nats.set));
+        assert_eq!((written.denied, written.patch), (None, Vec::new()));
+        assert_eq!(written.warnings, warned);
+    }
+    let scaled = changed(&nats.set, "/spec/replicas", json!(5));
+    assert_eq!(world.try_apply(&scaled, Some(&nats.set)).denied, None);
+}
+
+#[test]
+fn a_rollout_to_another_immutable_file_answers_for_what_that_one_says() {
+    let (world, mut nats) = (World::default(), Nats::partitioned());
+    nats.map["immutable"] = json!(true);
+    let named = |map: &Value, name: &str| changed(map, "/metadata/name", json!(name));
+    let mut sound = named(&Nats::sound().map, "nats-config-2");
+    sound["immutable"] = json!(true);
+    world.state.lock().unwrap().objects = vec![
+        nats.service.clone(),
+        nats.map.clone(),
+        named(&nats.map, "nats-config-1"),
+        sound,
+        nats.set.clone(),
+    ];
+    let roll = |name: &str| {
+        let volumes = json!([{"name": "config", "configMap": {"name": name}}]);
+        let update = changed(&nats.set, "/spec/template/spec/volumes", volumes);
+        world.try_apply(&update, Some(&nats.set))
+    };
+    // Whoever makes a new one can make it right: no other moment is left to say so.
+    let end = "; ConfigMap nats-config-1 is immutable: correct its source and make a new one (natsguard explain service-route)";
+    let written = roll("nats-config-1");
+    assert!(written.message().ends_with(end), "{}", written.message());
+    let written = roll("nats-config-2");
+    assert_eq!(written.denied, None);
+    assert_eq!(written.warnings, [""; 0]);
+}
+
+#[test]
 fn deleting_connecting_and_parts_of_objects_are_never_judged() {
     let (world, nats) = bad();
     let mut review = review(&nats.set, None);
