@@ -230,6 +230,11 @@ impl Repairer {
             let note = words::owned(owned);
             self.notes.say(note, &set, Some(&owned.before), "").await;
         }
+        for frozen in &plan.frozen {
+            self.counts.touch(frozen.target.kind, Outcome::Immutable);
+            let note = words::frozen(frozen);
+            self.notes.say(note, &set, Some(&frozen.before), "").await;
+        }
         let mut failure = None;
         let mut repaired = Vec::new();
         let mut is_raced = false;

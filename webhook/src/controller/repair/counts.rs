@@ -33,6 +33,7 @@ pub(super) enum Outcome {
     Repaired,
     NotAdmitted,
     Owned,
+    Immutable,
     Conflict,
     Failed,
 }
@@ -102,6 +103,7 @@ impl Counts {
             Outcome::Repaired => "repaired",
             Outcome::NotAdmitted => "not_admitted",
             Outcome::Owned => "owned",
+            Outcome::Immutable => "immutable",
             Outcome::Conflict => "conflict",
             Outcome::Failed => "failed",
         };

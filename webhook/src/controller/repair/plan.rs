@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
-use natsguard_policies::engine::repair_where;
+use natsguard_policies::engine::{Judged, repair_where};
 use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
@@ -50,11 +50,22 @@ pub(super) struct Owned {
     pub(super) owner: String,
 }
 
+/// An object that is wrong and that nobody can repair.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Frozen {
+    pub(super) target: Target,
+    pub(super) policies: Vec<&'static str>,
+    pub(super) before: Value,
+    /// The end of a sentence about it.
+    pub(super) why: &'static str,
+}
+
 /// What is due about one StatefulSet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Plan {
     pub(super) touches: Vec<Touch>,
     pub(super) owned: Vec<Owned>,
+    pub(super) frozen: Vec<Frozen>,
     /// How the server comes by its files: `None` when that can't be seen.
     pub(super) server: Option<Server>,
 }
@@ -65,16 +76,23 @@ pub(super) fn plan(seen: &Seen, settings: &Settings, owned: bool) -> Plan {
         server: Server::of(seen),
         ..Plan::default()
     };
-    for (id, faults) in repairable(seen, settings) {
-        let Some(object) = seen.bundle.object(id) else {
-            continue;
-        };
-        let Some(target) = Target::of(&seen.bundle, object) else {
-            continue;
-        };
-        if is_closed(&object.value) {
-            continue;
+    let findings = seen.report(settings).findings;
+    for (id, faults) in by_object(&findings, |judged| judged.frozen) {
+        if let Some((target, object)) = lasting(&seen.bundle, id)
+            && let Some(why) = object.frozen
+        {
+            plan.frozen.push(Frozen {
+                target,
+                policies: policies(&faults),
+                before: object.value.clone(),
+                why,
+            });
         }
+    }
+    for (id, faults) in by_object(&findings, repaired_at) {
+        let Some((target, object)) = lasting(&seen.bundle, id) else {
+            continue;
+        };
         // As admission will: only this object, and what it takes for that.
         let may = |edit: &Edit| edit.target().0 == id;
         let repaired = repair_where(&seen.bundle, settings, &may);
@@ -104,7 +122,9 @@ impl Plan {
     pub(super) fn is_right(&self, server: &Server) -> bool {
         let touched = self.touches.iter().map(|touch| &touch.target);
         let owned = self.owned.iter().map(|owned| &owned.target);
-        !touched.chain(owned).any(|target| server.reads(target))
+        let frozen = self.frozen.iter().map(|frozen| &frozen.target);
+        let mut wrong = touched.chain(owned).chain(frozen);
+        !wrong.any(|target| server.reads(target))
     }
 }
 
@@ -117,29 +137,40 @@ fn policies(faults: &BTreeSet<Fault>) -> Vec<&'static str> {
     policies
 }
 
-/// The objects that repairs of this workload's faults change, with the faults that ask for it.
-fn repairable(seen: &Seen, settings: &Settings) -> BTreeMap<ObjectId, BTreeSet<Fault>> {
+/// The faults by an object that each leads to.
+fn by_object(
+    findings: &[Judged],
+    object: impl Fn(&Judged) -> Option<ObjectId>,
+) -> BTreeMap<ObjectId, BTreeSet<Fault>> {
     let mut objects: BTreeMap<ObjectId, BTreeSet<Fault>> = BTreeMap::new();
-    for judged in seen.report(settings).findings {
-        let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
-        let ids: BTreeSet<ObjectId> = edits.map(|edit| edit.target().0).collect();
-        // A repair of two objects at once is none that a request can make.
-        if let (Action::Fix, 1, Some(id)) = (judged.action, ids.len(), ids.first()) {
+    for judged in findings {
+        if let Some(id) = object(judged) {
+            let finding = &judged.finding;
             objects
-                .entry(*id)
+                .entry(id)
                 .or_default()
-                .insert((judged.finding.policy, judged.finding.detail));
+                .insert((finding.policy, finding.detail.clone()));
         }
     }
     objects
 }
 
-/// Whether an object can't be changed, or is on its way out.
-fn is_closed(object: &Value) -> bool {
-    object.get("immutable") == Some(&Value::Bool(true))
-        || object
-            .pointer("/metadata/deletionTimestamp")
-            .is_some_and(|time| !time.is_null())
+/// The object that a repair changes.
+fn repaired_at(judged: &Judged) -> Option<ObjectId> {
+    let edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
+    let ids: BTreeSet<ObjectId> = edits.map(|edit| edit.target().0).collect();
+    // A repair of two objects at once is none that a request can make.
+    let is_due = judged.action == Action::Fix && ids.len() == 1;
+    ids.first().copied().filter(|_| is_due)
+}
+
+/// An object of a kind that is touched, unless it is on its way out.
+fn lasting(bundle: &Bundle, id: ObjectId) -> Option<(Target, &Object)> {
+    let object = bundle.object(id)?;
+    let time = object.value.pointer("/metadata/deletionTimestamp");
+    let is_ending = time.is_some_and(|time| !time.is_null());
+    let target = Target::of(bundle, object)?;
+    (!is_ending).then_some((target, object))
 }
 
 impl Kind {

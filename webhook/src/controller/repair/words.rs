@@ -2,7 +2,7 @@
 
 use kube::runtime::events::EventType;
 
-use super::plan::{Owned, Target, Touch};
+use super::plan::{Frozen, Owned, Target, Touch};
 use crate::output::visible;
 
 /// So many pods are named.
@@ -48,6 +48,21 @@ pub(super) fn owned(owned: &Owned) -> Note {
         &format!(
             "{target} is wrong and left as it is: {owner} writes it; mend it there, or let natsguard (controller.owned)"
         ),
+    )
+}
+
+/// A repair that nobody can make.
+pub(super) fn frozen(frozen: &Frozen) -> Note {
+    let Frozen {
+        target,
+        policies,
+        why,
+        ..
+    } = frozen;
+    note(
+        EventType::Warning,
+        "RepairImpossible",
+        &format!("{target} is wrong ({}) and {why}", policies.join(", ")),
     )
 }
 

@@ -9,10 +9,15 @@ use serde_json::{Value, json};
 
 use super::super::plan::{Plan, plan};
 use super::bed::{conf, map, routes, service, set, wrong};
+use crate::facts::frozen;
 use crate::live::Seen;
 
 fn seen(objects: Vec<Value>) -> Seen {
-    let objects = objects.into_iter().map(Object::new).collect();
+    let kept = |value| Object {
+        frozen: frozen(&value),
+        value,
+    };
+    let objects = objects.into_iter().map(kept).collect();
     let mut bundle = Bundle::new(objects, None);
     bundle.set_live();
     let mut sets = bundle.of_kind("apps", "StatefulSet").map(|(id, _)| id);
@@ -49,7 +54,7 @@ fn what_is_touched() {
     let hidden = json!({"spec": {"publishNotReadyAddresses": null}});
     let hidden = changed(service(), &hidden);
     let short = routes(2);
-    let cases: [(&str, Value, Value, &[&str]); 8] = [
+    let cases: [(&str, Value, Value, &[&str]); 7] = [
         ("sound", map(&conf(&routes(3))), service(), &[]),
         (
             "a Service route",
@@ -79,12 +84,6 @@ fn what_is_touched() {
             ],
         ),
         (
-            "immutable",
-            changed(map(&wrong()), &json!({"immutable": true})),
-            service(),
-            &[],
-        ),
-        (
             "ending",
             changed(
                 map(&wrong()),
@@ -104,6 +103,7 @@ fn what_is_touched() {
         let plan = planned(vec![map, service, set()], false);
         assert_eq!(touched(&plan), expected, "{name}");
         assert_eq!(plan.owned, [], "{name}");
+        assert_eq!(plan.frozen, [], "{name}");
     }
 }
 
@@ -123,6 +123,26 @@ fn what_belongs_to_another_controller_is_touched_only_when_that_is_wanted() {
     let taken = planned(objects, true);
     assert_eq!(touched(&taken), ["ConfigMap nats-config: service-route"]);
     assert_eq!(taken.owned, []);
+}
+
+#[test]
+fn what_is_immutable_is_never_touched_whoever_owns_it() {
+    let immutable = json!({"immutable": true, "metadata": {"ownerReferences": [
+        {"apiVersion": "a/v1", "kind": "EventBus", "name": "default", "uid": "2", "controller": true}
+    ]}});
+    let map = changed(map(&wrong()), &immutable);
+    for owned in [false, true] {
+        let plan = planned(vec![map.clone(), service(), set()], owned);
+        assert_eq!(touched(&plan), [""; 0]);
+        assert_eq!(plan.owned, []);
+        assert_eq!(plan.frozen.len(), 1);
+        assert_eq!(plan.frozen[0].target.to_string(), "ConfigMap nats-config");
+        assert_eq!(plan.frozen[0].policies, ["service-route"]);
+        assert!(!plan.is_right(plan.server.as_ref().unwrap()));
+    }
+    let ending = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let ending = changed(map, &ending);
+    assert_eq!(planned(vec![ending, service(), set()], false).frozen, []);
 }
 
 #[test]

@@ -475,6 +475,31 @@ async fn what_belongs_to_another_controller_is_pointed_out_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_immutable_is_pointed_out_once() {
+    let mut immutable = map(&wrong());
+    immutable["immutable"] = json!(true);
+    let bed = Bed::with([immutable, service(), set()]);
+    bed.put(pod("nats-0", bed.now(), None));
+    for _ in 0..3 {
+        assert_eq!(bed.review().await, Next::Wait);
+        sleep(RESTART_AFTER).await;
+    }
+    assert_eq!(bed.server.lock().patches, []);
+    assert_eq!(bed.writes(), [""; 0]);
+    assert_eq!(
+        bed.events(),
+        [
+            "Warning RepairImpossible StatefulSet/nats: ConfigMap nats-config is wrong (service-route) and is immutable: \
+             correct its source and make a new one"
+        ]
+    );
+    assert_eq!(
+        bed.metrics(),
+        [r#"natsguard_controller_touches_total{kind="ConfigMap",result="immutable"} 3"#]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_is_looked_at_again_and_the_rest_is_repaired() {
     let bed = Bed::of(&wrong());
     bed.server.lock().hidden.insert("nodes");
