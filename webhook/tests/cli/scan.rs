@@ -286,6 +286,36 @@ fn nobody_is_told_to_touch_what_no_touch_repairs() {
 }
 
 #[test]
+fn the_plan_says_what_can_not_be_repaired_and_why() {
+    let mut objects = objects("fragile.yaml");
+    for object in &mut objects {
+        if object["kind"] == "ConfigMap" {
+            object["immutable"] = json!(true);
+        }
+    }
+    let server = Apiserver::of(objects);
+    let run = scan(&server, &["--fix-plan"]);
+    assert_eq!(
+        run.out,
+        r#"service/messaging/nats: repaired when it is touched: unresolvable-peers
+--- service/messaging/nats
++++ service/messaging/nats
+@@ -13,0 +13,1 @@
++  publishNotReadyAddresses: true
+
+statefulset/messaging/nats: repaired when it is next changed: co-located-replicas
+
+configmap/messaging/nats-config: can't be repaired: service-route
+ConfigMap nats-config is immutable: correct its source and make a new one
+
+1 to touch, 1 to repair when next changed, 0 left to owners; findings without a repair: 2; nothing was written
+where natsguard runs, this has one repaired now: kubectl --namespace messaging annotate service nats natsguard.dev/reviewed="$(date)" --overwrite
+"#
+    );
+    assert_eq!((run.status, run.err.as_str()), (0, ""));
+}
+
+#[test]
 fn no_format_shows_a_credential() {
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(secrets::PLANTED).unwrap();
     objects.retain(|object| object["kind"] != "SecretList");

@@ -41,6 +41,8 @@ enum Fate {
     Later,
     /// Its owner would write it again.
     Owned(String),
+    /// Nobody can edit it: the sentence about that.
+    Frozen(String),
 }
 
 impl Plan {
@@ -75,6 +77,12 @@ impl Plan {
                 }
             }
         }
+        hindered.extend(report.findings.iter().filter_map(|judged| {
+            let id = judged.frozen?;
+            let why = seen.bundle.object(id)?.hindrance()?;
+            let policies = BTreeSet::from([judged.finding.policy]);
+            Some((id, policies, Fate::Frozen(why)))
+        }));
         let may = |edit: &Edit| touched.contains_key(&edit.target().0);
         let repaired = repair_where(&seen.bundle, settings, &may);
         for (id, policies) in touched {
@@ -172,6 +180,10 @@ impl fmt::Display for Plan {
                 Fate::Owned(owner) => {
                     let owner = visible(owner);
                     write!(f, "{path}: left to its owner, {owner}: {policies}\n\n")?;
+                }
+                Fate::Frozen(why) => {
+                    let why = visible(why);
+                    write!(f, "{path}: can't be repaired: {policies}\n{why}\n\n")?;
                 }
             }
         }
