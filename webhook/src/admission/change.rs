@@ -5,6 +5,8 @@ use natsguard_policies::policy::Edit;
 use natsguard_policies::workload::mounts;
 use serde_json::Value;
 
+use crate::facts::frozen;
+
 /// The annotation by which the controller asks for a repair: a request that changes it changes everything.
 pub const REVIEWED: &str = "natsguard.dev/reviewed";
 
@@ -43,6 +45,14 @@ impl Change<'_> {
             "ConfigMap" | "Secret" => self.is_touched(old) || self.changes_routes(old, pointer),
             _ => self.is_touched(old) || self.differs(old, "/spec"),
         }
+    }
+
+    /// Why the object can't be edited, when it can't. What is immutable is open in the request that makes it, and in one that
+    /// would change it: that one is refused by the apiserver, unless the repair turns it into what is kept.
+    pub(super) fn frozen(&self) -> Option<&'static str> {
+        let old = self.old?;
+        let mut files = ["/data", "/binaryData"].iter();
+        frozen(old).filter(|_| files.all(|files| !self.differs(old, files)))
     }
 
     /// Whether the file behind a pointer is new or another one.
@@ -215,6 +225,29 @@ mod tests {
         assert!(may("Service", &service, &asked, field));
         asked["metadata"] = json!({"labels": {"a": "b"}});
         assert!(!may("Service", &service, &asked, field));
+    }
+
+    #[test]
+    fn what_is_immutable_is_frozen_once_it_is_made_and_stays_as_it_is() {
+        let mut old = map("cluster { routes = [nats://nats:6222] }");
+        old["immutable"] = json!(true);
+        let frozen = |object: &Value, old: Option<&Value>| {
+            let change = Change {
+                kind: "ConfigMap",
+                object,
+                old,
+            };
+            change.frozen().is_some()
+        };
+        let mut touched = old.clone();
+        touched["metadata"] = json!({"annotations": {REVIEWED: "1"}});
+        assert!(frozen(&touched, Some(&old)));
+        assert!(!frozen(&touched, None));
+        let mut other = old.clone();
+        other["data"] = json!({});
+        assert!(!frozen(&other, Some(&old)));
+        old["immutable"] = json!(false);
+        assert!(!frozen(&touched, Some(&old)));
     }
 
     #[test]

@@ -215,10 +215,9 @@ impl<'a> Case<'a> {
             namespace,
             name,
         } = self.subject;
-        // One that is immutable is still open in the request that makes it.
         let object = Object {
             value: self.object.clone(),
-            frozen: self.old.and_then(frozen),
+            frozen: self.change().frozen(),
         };
         let bundle = self.facts.bundle(&self.subject, Some(object));
         let (id, _) = bundle.lookup(group, kind, namespace, name).found()?;

@@ -101,6 +101,10 @@ fn an_immutable_file_is_repaired_in_the_request_that_makes_it() {
         written.warnings,
         ["natsguard repaired service-route at data[\"nats.conf\"].cluster.routes[0]"]
     );
+    // Applied again it comes to what is kept, or the apiserver would refuse every later `helm upgrade`.
+    let again = world.try_apply(&nats.map, Some(&written.object));
+    assert_eq!(again.object, written.object);
+    assert_eq!(again.denied, None);
 }
 
 #[test]
