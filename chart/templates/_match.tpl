@@ -19,7 +19,8 @@ object.metadata.?annotations[?'natsguard.dev/reviewed'].orValue('') != oldObject
 {{- end }}
 
 {{/* A pod template with a NATS server: by image, by program (in a shell script as well), or because `-c` names a file
-and the pod mounts files. A file of a well-known other format is not a nats.conf. */}}
+and the pod mounts files. A file of a well-known other format is not a nats.conf, and what a shell takes is no file. Each word
+of the line stands between a start and an end of text (ASCII): a script has lines of its own. */}}
 {{- define "natsguard.match.workload" -}}
 [object.?spec.?template.?spec.orValue({})].exists(pod, pod != null &&
   [pod.?containers.orValue([])].exists(containers, containers != null && (size(containers) > 16 ||
@@ -28,9 +29,11 @@ and the pod mounts files. A file of a well-known other format is not a nats.conf
       c.?image.orValue('').matches('(^|/)(gnatsd|nats(-server(-nightly)?|-streaming(-server)?)?)([:@]|$)') ||
       [c.?command.orValue([]) + c.?args.orValue([])].exists(words,
         size(words) > 128 || words.map(word, size(word)).sum() > 16384 ||
-        [words.join('\n')].exists(line,
+        [([''] + words + ['']).join('\x03\x02')].exists(line,
           line.contains('nats-serve') || line.contains('nats-strea') || line.contains('gnatsd') ||
-          line.findAll('(?m)^--?c(onfig)?[=\n][^\\s=]+$').exists(flag, !flag.matches('\\.(ya?ml|toml|ini|xml|properties|sh)$')) &&
+          !words[?0].orValue('').endsWith('/sh') && !words[?0].orValue('').endsWith('/bash') && !(words[?0].orValue('') in ['sh', 'bash']) &&
+          line.findAll('\x02--?c(onfig)?[=\x03]\x02?[^\\s=#\x03]+\x03').exists(flag,
+            !['.yaml\x03', '.yml\x03', '.toml\x03', '.ini\x03', '.xml\x03', '.properties\x03', '.sh\x03'].exists(ending, flag.endsWith(ending))) &&
           (size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,
             has(volume.configMap) || has(volume.secret) || has(volume.projected)))))))))
 {{- end }}

@@ -50,6 +50,9 @@ const OTHER_FORMATS: &[&str] = &[
     ".sh",
 ];
 
+/// Programs that take a script with `-c`: to the matchConditions that is no file either.
+const SHELLS: &[&str] = &["sh", "bash"];
+
 /// Where images look for their configuration when no argument says so: the official ones (alpine, scratch) and bitnami's.
 const IMAGE_CONFIGS: &[&str] = &[
     "/etc/nats/nats-server.conf",
@@ -458,16 +461,20 @@ fn evidence(container: &Value, command: &CommandLine) -> Option<Evidence> {
     if IMAGES.contains(&image) {
         return Some(Evidence::Image);
     }
+    let is_shell = command
+        .program
+        .as_deref()
+        .is_some_and(|name| SHELLS.contains(&name));
     command
         .last(&["c", "config"])
-        .filter(|flag| may_be_nats_conf(&flag.value))
+        .filter(|flag| !is_shell && may_be_nats_conf(&flag.value))
         .map(|_| Evidence::File)
 }
 
-/// Whether a file may be a nats.conf by its name. `-c` of other programs takes scripts and settings (`a=b`), too.
+/// Whether a file may be a nats.conf by its name. `-c` of other programs takes scripts (`#!`) and settings (`a=b`), too.
 fn may_be_nats_conf(path: &str) -> bool {
     let is_of_another_format = OTHER_FORMATS.iter().any(|ending| path.ends_with(ending));
-    !path.contains(|c: char| c == '=' || c.is_whitespace()) && !is_of_another_format
+    !path.contains(|c: char| matches!(c, '=' | '#') || c.is_whitespace()) && !is_of_another_format
 }
 
 /// Whether a pod's `spec` may run a NATS server, as far as that shows without the files that it mounts: [`discover`] finds
@@ -673,7 +680,7 @@ mod tests {
             // Whoever is a server by another word may name its file as it likes.
             assert!(run("nats", &file), "{file}");
         }
-        for file in ["a=b", "a b", "a\n"] {
+        for file in ["a=b", "a#", "a b", "a\n"] {
             assert!(!run("registry/custom:1", file), "{file:?}");
         }
         for file in [
@@ -685,6 +692,23 @@ mod tests {
             "sh",
         ] {
             assert!(run("registry/custom:1", file), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_a_shell_is_given_makes_no_server() {
+        let run = |program: &str| {
+            let container = json!({
+                "image": "registry/custom:1", "command": [program, "-c", "/etc/c/nats"],
+                "volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]
+            });
+            workload_of(&container, &json!({"nats": "cluster { port: 6222 }"}))
+        };
+        for shell in ["sh", "bash", "/bin/sh", "/usr/bin/bash"] {
+            assert!(!run(shell), "{shell}");
+        }
+        for other in ["entrypoint.sh", "/app/push", "entry"] {
+            assert!(run(other), "{other}");
         }
     }
 

@@ -34,7 +34,7 @@ fn worst() -> Vec<(&'static str, &'static str, Value)> {
     let volumes: Vec<Value> = (0..64)
         .map(|n| json!({"name": format!("v{n}"), "emptyDir": {}}))
         .collect();
-    let flag = format!("-c\n{}.sh", "y".repeat(120));
+    let flag = format!("-c={}.sh", "y".repeat(120));
     let full = json!({"name": "c", "image": "a".repeat(512), "command": vec![&flag; 128]});
     let named = |n: usize| json!({"name": format!("c{n}"), "image": "a"});
     let texts = |count, each: &str| tiny(count, &json!(each));

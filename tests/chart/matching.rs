@@ -540,6 +540,41 @@ fn strangers() -> Vec<(&'static str, Value)> {
             mounted(json!({"image": "app", "command": ["bash", "-c", "/scripts/start.sh"]})),
         ),
         run(
+            "deployments",
+            mounted(json!({"image": "app", "args": ["sh", "-c", "/scripts/start"]})),
+        ),
+        // ovnkube-control-plane, ovnkube-node, ovn-ipsec-host, whereabouts-token-watcher
+        run(
+            "deployments",
+            mounted(
+                json!({"image": "ovn", "command": ["/bin/bash", "-c", "#!/bin/bash\nset -xe\nexec /usr/bin/ovnkube --init-cluster-manager\n"]}),
+            ),
+        ),
+        run(
+            "daemonsets",
+            mounted(
+                json!({"image": "ovn", "command": ["/bin/bash", "-c", "#!/bin/bash\nset -xe\n. /ovnkube-lib/ovnkube-lib.sh || exit 1\nstart-ovnkube-node 4\n"]}),
+            ),
+        ),
+        run(
+            "daemonsets",
+            mounted(
+                json!({"image": "ovn", "command": ["/bin/bash"], "args": ["-c", "#!/bin/bash\nset -exuo pipefail\nexec ipsec\n"]}),
+            ),
+        ),
+        run(
+            "daemonsets",
+            mounted(
+                json!({"image": "multus", "command": ["timeout", "9", "/bin/bash", "-c", "#!/bin/bash\nexec /token-watcher\n"]}),
+            ),
+        ),
+        run(
+            "daemonsets",
+            mounted(
+                json!({"image": "app", "command": ["python3", "-c", "# a script\nimport app"]}),
+            ),
+        ),
+        run(
             "statefulsets",
             mounted(
                 json!({"image": "prom/prometheus", "args": ["--config.file=/etc/prometheus/prometheus.yml"]}),
