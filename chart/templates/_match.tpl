@@ -38,20 +38,61 @@ of the line stands between a start and an end of text (ASCII): a script has line
             has(volume.configMap) || has(volume.secret) || has(volume.projected)))))))))
 {{- end }}
 
-{{/* Text that could be a nats.conf, or what one includes: options whose values a policy reads, in any case. Where there
-is too much text for the pattern a word is enough. 1402200 is 1 MiB in base64, with the padding of 1000 values: the apiserver
-stores no more. */}}
-{{- define "natsguard.match.configmap" -}}
+{{/* A Deployment or DaemonSet that, by a name, an image or a word, has to do with NATS. Only where a call that fails refuses:
+many a program takes `-c FILE`. */}}
+{{- define "natsguard.match.named-workload" -}}
+{{ include "natsguard.match.workload" . }} && (
+object.metadata.?name.orValue('').contains('nats') ||
+[object.?spec.?template.?spec.orValue({})].exists(pod, pod != null && (
+  [pod.?containers.orValue([])].exists(containers, containers != null && (size(containers) > 16 || containers.exists(c,
+    c.?name.orValue('').contains('nats') || c.?image.orValue('').contains('nats') ||
+    [c.?command.orValue([]) + c.?args.orValue([])].exists(words, size(words) > 128 || words.exists(word, word.contains('nats')))))) ||
+  size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,
+    volume.?configMap.?name.orValue('').contains('nats') || volume.?secret.?secretName.orValue('').contains('nats') ||
+    [volume.?projected.?sources.orValue([])].exists(sources, sources != null && (size(sources) > 64 || sources.exists(source,
+      source.?configMap.?name.orValue('').contains('nats') || source.?secret.?name.orValue('').contains('nats'))))))))
+{{- end }}
+
+{{/* A ConfigMap with one of these among its texts in lower case, or with a file in base64. 1050576 is 1 MiB with the padding of
+1000 values: the apiserver stores no more. */}}
+{{- define "natsguard.match.texts" -}}
 {{ include "natsguard.match.reviewed" . }} ||
 [object.?data.orValue({})].exists(data, [object.?binaryData.orValue({})].exists(binary,
   size(data) + size(binary) > 1000 ||
-  [data.map(key, size(data[key])).sum() + binary.map(key, binary[key] == null ? 0 : size(binary[key])).sum()].exists(total,
-    total <= 1402200 && (
-      data.exists(key, key.endsWith('.conf') && key.contains('nats') ||
-        [data[key].lowerAscii()].exists(text,
-          text.contains('routes') || text.contains('jetstream') || text.contains('store_dir') ||
-          text.contains('cluster') && (total > 262144 || text.matches('cluster[\\s:=\'"]*\\{')))) ||
+  [data.map(key, size(data[key])).sum() + binary.map(key, binary[key] == null ? 0 : size(binary[key])).sum() * 3 / 4].exists(total,
+    total <= 1050576 && (
+      [data.map(key, data[key].lowerAscii())].exists(texts,
+        {{- . | nindent 8 }}) ||
       binary.exists(key, binary[key] != null && ({{ include "natsguard.match.encoded" (list "key" "binary[key]") }}))))))
+{{- end }}
+
+{{/* The block that a nats.conf has, and no `cluster: name`, no `cluster={{ $labels.cluster }}`. */}}
+{{- define "natsguard.match.block" -}}
+text.matches('cluster[\\s:=\'"]*\\{[^{]')
+{{- end }}
+
+{{/* Options whose values a policy reads, but for jetstream. Where there is too much text for the pattern a word is enough. */}}
+{{- define "natsguard.match.options" -}}
+text.contains('routes') || text.contains('store_dir') ||
+text.contains('cluster') && (total > 262144 || {{ include "natsguard.match.block" . }})
+{{- end }}
+
+{{/* Text that could be a nats.conf, or what one includes, in any case. */}}
+{{- define "natsguard.match.configmap" -}}
+{{- $texts := `data.exists(key, key.endsWith('.conf') && key.contains('nats')) ||
+texts.exists(text, text.contains('jetstream') || %s)` }}
+{{- include "natsguard.match.texts" (printf $texts (include "natsguard.match.options" .)) }}
+{{- end }}
+
+{{/* The same with more to go by: the word nats, or routes in a cluster. Only where a call that fails refuses: Envoy,
+Alertmanager and many a dashboard have routes as well. */}}
+{{- define "natsguard.match.telling-configmap" -}}
+{{- $texts := `data.exists(key, key.endsWith('.conf') && key.contains('nats')) ||
+texts.exists(text, text.contains('jetstream')) ||
+((data.map(key, key) + [object.metadata.?name.orValue('')]).exists(name, size(name) > 253 || name.lowerAscii().contains('nats')) ||
+  texts.exists(text, text.contains('nats'))) && texts.exists(text, %s) ||
+total <= 262144 && texts.exists(text, text.contains('routes') && %s)` }}
+{{- include "natsguard.match.texts" (printf $texts (include "natsguard.match.options" .) (include "natsguard.match.block" .)) }}
 {{- end }}
 
 {{/* A file in base64: known by its key, or by "routes" in one of the three ways it can lie in groups of three bytes. */}}
@@ -60,6 +101,7 @@ stores no more. */}}
 {{ $key }}.endsWith('.conf') || {{ $key }}.contains('nats') || {{ $text }}.contains('cm91dGVz') || {{ $text }}.contains('JvdXRlc') || {{ $text }}.contains('yb3V0ZX')
 {{- end }}
 
+{{/* 1402200 is the same in base64. */}}
 {{- define "natsguard.match.secret" -}}
 {{ include "natsguard.match.reviewed" . }} ||
 object.?type.orValue('Opaque') in ['', 'Opaque'] &&

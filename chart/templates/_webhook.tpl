@@ -1,14 +1,17 @@
-{{/* The entries that both webhook configurations have, one a resource, each with conditions of its own. */}}
+{{/* The entries that both webhook configurations have, one a resource, each with conditions of its own. Where a call that
+fails is ignored they are wider. */}}
 {{- define "natsguard.webhook.entries" -}}
 {{- $root := .root }}
 {{- $apps := list "apps" }}
 {{- $core := list "" }}
+{{- $mutates := eq .step "mutate" }}
+{{- $stateless := ternary "workload" "named-workload" $mutates }}
 {{- $entries := list
-  (dict "resource" "configmaps" "group" "" "match" "configmap" "fields" (list "data" "binaryData"))
-  (dict "resource" "daemonsets" "group" "apps" "match" "workload" "fields" (list "spec"))
-  (dict "resource" "deployments" "group" "apps" "match" "workload" "fields" (list "spec"))
+  (dict "resource" "configmaps" "group" "" "match" (ternary "configmap" "telling-configmap" $mutates) "fields" (list "data" "binaryData"))
+  (dict "resource" "daemonsets" "group" "apps" "match" $stateless "fields" (list "spec"))
+  (dict "resource" "deployments" "group" "apps" "match" $stateless "fields" (list "spec"))
   (dict "resource" "persistentvolumeclaims" "group" "" "match" "claim" "fields" (list "spec"))
-  (dict "resource" "services" "group" "" "match" (ternary "governing-service" "service" (eq .step "mutate")) "fields" (list "spec"))
+  (dict "resource" "services" "group" "" "match" (ternary "governing-service" "service" $mutates) "fields" (list "spec"))
   (dict "resource" "statefulsets" "group" "apps" "match" "workload" "fields" (list "spec"))
   (dict "resource" "secrets" "group" "" "match" "secret" "fields" (list "data") "off" (not $root.Values.secrets.enabled)) }}
 {{- range $entries }}

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
+use natsguard_policies::conf::{self, Included};
 use natsguard_policies::engine::{evaluate, repair};
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
@@ -73,12 +74,10 @@ fn holds(evaluator: &mut Evaluator, objects: Vec<Value>, seen: &mut Seen) {
             continue;
         };
         for step in STEPS {
-            // A governing Service may have any name and any port. Where a call that fails refuses, only those go that look
-            // like NATS.
-            if resource == "services" && step == Step::Validate && !looks_like_nats(&object.value) {
-                continue;
-            }
-            if resource == "services" && !repaired && !looks_like_nats(&object.value) {
+            // A governing Service may have any name and any port. Where a call that fails refuses, only what looks like NATS
+            // goes.
+            let is_narrow = step == Step::Validate || resource == "services" && !repaired;
+            if is_narrow && !looks_like_nats(resource, &object.value) {
                 continue;
             }
             assert!(
@@ -118,24 +117,61 @@ fn holds(evaluator: &mut Evaluator, objects: Vec<Value>, seen: &mut Seen) {
 }
 
 /// Not by the CEL, but by what its description says.
-fn looks_like_nats(service: &Value) -> bool {
-    let ports = service["spec"]["ports"].as_array();
-    let selector = service["spec"]["selector"].as_object();
-    service["metadata"]["name"]
-        .as_str()
-        .is_some_and(|name| name.contains("nats"))
-        || ports.is_some_and(|ports| {
-            ports.iter().any(|port| {
-                [4222, 6222, 7222, 7422, 8222]
-                    .map(Value::from)
-                    .contains(&port["port"])
-            })
+fn looks_like_nats(resource: &str, object: &Value) -> bool {
+    let is_named = says_nats(&object["metadata"]["name"]);
+    match resource {
+        "configmaps" => is_named || is_telling(object),
+        "deployments" | "daemonsets" => is_named || names_nats(&object["spec"]["template"]["spec"]),
+        "services" => is_named || leads_to_nats(&object["spec"]),
+        _ => true,
+    }
+}
+
+fn says_nats(value: &Value) -> bool {
+    value.to_string().contains("nats")
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn is_telling(map: &Value) -> bool {
+    let has_routes = |text: &Value| {
+        let text = text.as_str().unwrap_or_default();
+        let config = conf::read(text.as_bytes(), &mut |_, _| Included::Unknown);
+        let cluster = config.root.find(&["cluster"]).and_then(conf::Value::as_map);
+        cluster.is_some_and(|cluster| cluster.find(&["routes"]).is_some())
+    };
+    let files = map["data"].to_string().to_lowercase();
+    // Of binary data no more is asked.
+    map["binaryData"].is_object()
+        || files.contains("nats")
+        || files.contains("jetstream")
+        || map["data"]
+            .as_object()
+            .is_some_and(|files| files.values().any(has_routes))
+}
+
+fn names_nats(pod: &Value) -> bool {
+    let fields = ["name", "image", "command", "args"];
+    items(&pod["containers"])
+        .any(|container| fields.iter().any(|field| says_nats(&container[field])))
+        || items(&pod["volumes"]).any(|volume| {
+            let sources = items(&volume["projected"]["sources"]);
+            says_nats(&volume["configMap"]["name"])
+                || says_nats(&volume["secret"]["secretName"])
+                || sources
+                    .flat_map(|source| [&source["configMap"], &source["secret"]])
+                    .any(|source| says_nats(&source["name"]))
         })
-        || selector.is_some_and(|selector| {
-            selector
-                .values()
-                .any(|value| value.as_str().is_some_and(|value| value.contains("nats")))
-        })
+}
+
+fn leads_to_nats(spec: &Value) -> bool {
+    let ports = [4222, 6222, 7222, 7422, 8222].map(Value::from);
+    items(&spec["ports"]).any(|port| ports.contains(&port["port"]))
+        || spec["selector"]
+            .as_object()
+            .is_some_and(|selector| selector.values().any(says_nats))
 }
 
 #[test]
@@ -294,6 +330,7 @@ const FILES: &[&str] = &[
     "\"cluster\" = {\n port: 6222\n \"routes\": [\n  nats://u:p@nats-0.nats.default.svc.cluster.local:6222\n]}",
     "{\"cluster\": {\"port\": 6222, \"routes\": [\"nats://nats:6222\"]}}",
     "CLUSTER { Port: 6222\nRoutes: [nats://nats:6222] }",
+    "cluster {\n  port: 6222\n  routes: [tls://peers:6222]\n}",
     "cluster\n{ port: 6222 }",
     "cluster # of three\n{ port: 6222\nroutes: [nats://nats:6222] }",
     "port: 4222\ncluster {port: 6222, name: x}",
@@ -315,8 +352,13 @@ fn every_way_to_run_a_server_is_sent() {
                 container["volumeMounts"] =
                     json!([file.mount, {"name": "data", "mountPath": "/data"}]);
                 let kind = ["StatefulSet", "Deployment", "DaemonSet"][(index + place + way) % 3];
+                let name = if kind == "StatefulSet" {
+                    "nats"
+                } else {
+                    "edge"
+                };
                 let mut workload = json!({
-                    "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "nats"},
+                    "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
                     "spec": {
                         "replicas": 3,
                         "selector": {"matchLabels": {"app": "x"}},
@@ -431,25 +473,26 @@ fn a_file_of_another_format_makes_no_server() {
     }
 }
 
+fn map(data: Value) -> (&'static str, Value) {
+    let mut map = json!({"metadata": {"name": "x"}});
+    map["data"] = data;
+    ("configmaps", map)
+}
+
+fn run(resource: &'static str, pod: Value) -> (&'static str, Value) {
+    let mut workload = json!({"metadata": {"name": "x"}, "spec": {"template": {"metadata": {"labels": {"app": "x"}}}}});
+    workload["spec"]["template"]["spec"] = pod;
+    (resource, workload)
+}
+
+fn mounted(container: Value) -> Value {
+    let mut pod = json!({"volumes": [{"name": "a", "configMap": {"name": "x"}}, {"name": "b", "secret": {"secretName": "x"}}]});
+    pod["containers"] = Value::Array(vec![container]);
+    pod
+}
+
 /// What every cluster is full of.
 fn strangers() -> Vec<(&'static str, Value)> {
-    let map = |data: Value| {
-        (
-            "configmaps",
-            json!({"metadata": {"name": "x"}, "data": data}),
-        )
-    };
-    let run = |resource, pod: Value| {
-        let template = json!({"metadata": {"labels": {"app": "x"}}, "spec": pod});
-        (
-            resource,
-            json!({"metadata": {"name": "x"}, "spec": {"template": template}}),
-        )
-    };
-    let mounted = |container: Value| {
-        json!({"containers": [container], "volumes": [
-            {"name": "a", "configMap": {"name": "x"}}, {"name": "b", "secret": {"secretName": "x"}}]})
-    };
     vec![
         map(json!({"ca.crt": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"})),
         (
@@ -474,6 +517,9 @@ fn strangers() -> Vec<(&'static str, Value)> {
         ),
         map(
             json!({"board.json": "{\"expr\": \"x{cluster=\\\"$cluster\\\"}\", \"legendFormat\": \"{{cluster}} {{node}}\"}"}),
+        ),
+        map(
+            json!({"rules.yaml": "- alert: A\n  annotations:\n    summary: cluster={{ $labels.cluster }}, cluster: {{ $value }}\n"}),
         ),
         map(
             json!({"kubeconfig": "clusters:\n- cluster:\n    server: https://x:6443\n  name: x\n"}),
@@ -614,12 +660,186 @@ fn strangers_cost_no_call() {
     }
 }
 
+/// What has a file or routes, and nothing to do with NATS.
+fn lookalikes() -> Vec<(&'static str, Value)> {
+    let fluent = |args: Value| mounted(json!({"name": "f", "image": "fluent-bit", "args": args}));
+    vec![
+        (
+            "services",
+            json!({"metadata": {"name": "peers"}, "spec": {"clusterIP": "None", "ports": [{"port": 1000}]}}),
+        ),
+        run(
+            "daemonsets",
+            fluent(json!(["-c", "/fluent-bit/etc/fluent-bit.conf"])),
+        ),
+        run(
+            "deployments",
+            fluent(json!(["--config=/fluent-bit/etc/fluent-bit.conf"])),
+        ),
+        map(
+            json!({"alertmanager.yml": "route:\n  receiver: a\n  routes:\n  - matchers: [x=\"y\"]\n    receiver: b\n"}),
+        ),
+        map(
+            json!({"envoy.yaml": "route_config:\n  virtual_hosts:\n  - routes:\n    - match: {prefix: /}\n      route:\n        cluster: web\n"}),
+        ),
+        map(
+            json!({"envoy.json": "{\"routes\": [{\"match\": {\"prefix\": \"/\"}, \"route\": {\"cluster\": \"web\"}}]}"}),
+        ),
+        map(
+            json!({"board.json": "{\"title\": \"Routes\", \"expr\": \"x{cluster=\\\"$cluster\\\"}\", \"legendFormat\": \"cluster={{cluster}}\"}"}),
+        ),
+        map(
+            json!({"board.json": format!("{{\"title\": \"Routes of a cluster\", \"x\": \"{}\"}}", "x".repeat(300_000))}),
+        ),
+    ]
+}
+
 #[test]
-fn a_service_that_hides_its_pods_is_looked_at_where_that_harms_nobody() {
+fn lookalikes_are_looked_at_where_that_harms_nobody() {
+    for version in VERSIONS {
+        let mut evaluator = Evaluator::start(version);
+        for (resource, object) in lookalikes() {
+            for step in STEPS {
+                let sent = evaluator.sends(step, resource, &object, None);
+                assert_eq!(sent, step == Step::Mutate, "{step:?} {resource} {object}");
+            }
+        }
+    }
+}
+
+/// Which small changes make a lookalike one that is refused while nobody answers.
+#[test]
+fn a_word_of_nats_makes_the_difference() {
     let mut evaluator = Evaluator::start(VERSIONS[0]);
-    let service = json!({"metadata": {"name": "peers"}, "spec": {"clusterIP": "None", "ports": [{"port": 1000}]}});
-    assert!(evaluator.sends(Step::Mutate, "services", &service, None));
-    assert!(!evaluator.sends(Step::Validate, "services", &service, None));
+    let args = json!(["-c", "/etc/c/server.conf"]);
+    let (resource, plain) = run(
+        "deployments",
+        mounted(json!({"name": "main", "image": "custom:1", "args": args})),
+    );
+    let (_, text) = map(json!({"server.conf": "cluster { port: 6222 }"}));
+    let pod = "/spec/template/spec";
+    let sources = |source: Value| json!({"name": "a", "projected": {"sources": [source]}});
+    for (pointer, value) in [
+        ("/metadata/name", json!("nats")),
+        ("/containers/0/name", json!("nats")),
+        ("/containers/0/image", json!("registry/nats-custom:1")),
+        ("/containers/0/args/1", json!("/etc/nats/server.conf")),
+        ("/volumes/0/configMap/name", json!("nats-config")),
+        ("/volumes/1/secret/secretName", json!("my-nats")),
+        (
+            "/volumes/0",
+            sources(json!({"configMap": {"name": "nats"}})),
+        ),
+        ("/volumes/0", sources(json!({"secret": {"name": "nats"}}))),
+    ] {
+        let mut object = plain.clone();
+        let inner = if pointer.starts_with("/metadata") {
+            ""
+        } else {
+            pod
+        };
+        *object
+            .pointer_mut(&format!("{inner}{pointer}"))
+            .expect("a field") = value;
+        assert!(
+            evaluator.sends(Step::Validate, resource, &object, None),
+            "{object}"
+        );
+    }
+    for (pointer, value) in [
+        ("/metadata/name", json!("nats")),
+        ("/data", json!({"NATS": "cluster { port: 6222 }"})),
+        (
+            "/data",
+            json!({"a": "# of NATS", "b": "cluster { port: 6222 }"}),
+        ),
+        ("/data", json!({"a": "jetstream: enabled"})),
+        ("/data", json!({"a": "cluster { routes: $ROUTES }"})),
+    ] {
+        let mut object = text.clone();
+        *object.pointer_mut(pointer).expect("a field") = value;
+        assert!(
+            evaluator.sends(Step::Validate, "configmaps", &object, None),
+            "{object}"
+        );
+    }
+    for (resource, object) in [(resource, plain), ("configmaps", text)] {
+        assert!(evaluator.sends(Step::Mutate, resource, &object, None));
+        assert!(!evaluator.sends(Step::Validate, resource, &object, None));
+    }
+}
+
+/// The price, as README.md says it: servers that are not refused although a policy would.
+#[test]
+fn what_nowhere_says_nats_is_not_refused() {
+    let mut evaluator = Evaluator::start(VERSIONS[0]);
+    let file = |name: &str, key: &str, text: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {key: text}});
+    let workload = |kind: &str| {
+        json!({
+            "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "bus"},
+            "spec": {
+                "replicas": 3, "serviceName": "bus", "selector": {"matchLabels": {"app": "x"}},
+                "template": {"metadata": {"labels": {"app": "x"}}, "spec": {
+                    "containers": [{"name": "main", "image": "custom:1", "args": ["-c", "/etc/c/bus.conf"], "volumeMounts": [
+                        {"name": "c", "mountPath": "/etc/c"}, {"name": "data", "mountPath": "/data"}]}],
+                    "volumes": [
+                        {"name": "c", "projected": {"sources": [{"configMap": {"name": "one"}}, {"configMap": {"name": "two"}}]}},
+                        {"name": "data", "nfs": {"server": "s", "path": "/"}}]
+                }}
+            }
+        })
+    };
+    let denied = |objects: Vec<Value>| -> Vec<String> {
+        let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+        let findings = evaluate(&bundle, &Settings::default()).findings;
+        let of = |id| {
+            bundle
+                .object(id)
+                .map(|object| format!("{} {}", object.kind(), object.name()))
+        };
+        let denied = findings
+            .iter()
+            .filter(|judged| judged.action == Action::Deny);
+        denied
+            .filter_map(|judged| of(judged.finding.place.object))
+            .collect()
+    };
+    let deployment = workload("Deployment");
+    let stored = file("one", "bus.conf", "jetstream { store_dir: /data }");
+    let routes = file("two", "routes.conf", "routes: [tls://bus:6222]");
+    assert_eq!(
+        denied(vec![deployment.clone(), stored, routes.clone()]),
+        ["Deployment bus"]
+    );
+
+    // Refused with its StatefulSet, when that is written.
+    let set = workload("StatefulSet");
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bus"}, "spec": {
+        "clusterIP": "10.0.0.1", "selector": {"app": "x"}, "ports": [{"port": 1}]}});
+    let main = file(
+        "one",
+        "bus.conf",
+        "cluster {\n  port: 6222\n  include routes.conf\n}\n",
+    );
+    assert_eq!(
+        denied(vec![set.clone(), service, main, routes.clone()]),
+        ["StatefulSet bus", "ConfigMap two"]
+    );
+    for (resource, object, is_refused) in [
+        ("deployments", deployment, false),
+        ("configmaps", routes, false),
+        ("statefulsets", set, true),
+    ] {
+        assert!(
+            evaluator.sends(Step::Mutate, resource, &object, None),
+            "{object}"
+        );
+        assert_eq!(
+            evaluator.sends(Step::Validate, resource, &object, None),
+            is_refused,
+            "{object}"
+        );
+    }
 }
 
 #[test]
