@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::space::{Space, is_ready};
@@ -164,26 +164,31 @@ impl Space {
             .map(|ordinal| format!("nats-{ordinal}"))
             .collect();
         self.wait("one cluster", limit, async || {
-            let mut leaders = BTreeSet::new();
-            for name in &names {
-                let mut seen = self.remotes(name).await?;
-                seen.insert(name.clone());
-                if seen != names {
-                    return Ok(Err(format!("{name} sees {seen:?}")));
-                }
-                let jsz = self.monitor(name, "/jsz").await?;
-                leaders.insert(
-                    jsz["meta_cluster"]["leader"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned(),
-                );
-            }
-            Ok(match leaders.first() {
-                Some(leader) if leaders.len() == 1 && names.contains(leader) => Ok(leader.clone()),
-                _ => Err(format!("the meta leaders are {leaders:?}")),
-            })
+            // A request that fails is a server that has still to come.
+            let leader = self.meta_leader(&names).await;
+            Ok(leader.map_err(|error| format!("{error:#}")))
         })
         .await
+    }
+
+    /// The meta leader of servers that form one cluster.
+    async fn meta_leader(&self, names: &BTreeSet<String>) -> Result<String> {
+        let mut leaders = BTreeSet::new();
+        for name in names {
+            let mut seen = self.remotes(name).await?;
+            seen.insert(name.clone());
+            ensure!(seen == *names, "{name} sees {seen:?}");
+            let jsz = self.monitor(name, "/jsz").await?;
+            leaders.insert(
+                jsz["meta_cluster"]["leader"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
+        }
+        match leaders.first() {
+            Some(leader) if leaders.len() == 1 && names.contains(leader) => Ok(leader.clone()),
+            _ => bail!("the meta leaders are {leaders:?}"),
+        }
     }
 }
