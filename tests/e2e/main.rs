@@ -157,7 +157,7 @@ const TESTS: &[(&str, Needs, Test)] = &[
     ),
     (
         "guard::conduct::idle_connections_answer",
-        Needs::GUARD,
+        Needs::GUARD_ALONE,
         |space| Box::pin(guard::conduct::idle(space)),
     ),
     (

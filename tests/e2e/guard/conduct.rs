@@ -157,6 +157,8 @@ pub async fn idle(space: &Space) -> Result<()> {
         start.elapsed().as_secs()
     ));
     assert_eq!((calls.errors, calls.ignored), (0, 0));
+    // Nobody else kept them warm.
+    assert_eq!(calls.made, 2 * (u64::try_from(pauses.len())? + 1));
     Ok(())
 }
 
