@@ -121,7 +121,7 @@ async fn wait_back(space: &Space, pod: &Pod) -> Result<()> {
         .await
 }
 
-fn restarts(pod: &Pod) -> i32 {
+pub(super) fn restarts(pod: &Pod) -> i32 {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_ref());
     let containers = containers.into_iter().flatten();

@@ -1,6 +1,7 @@
 //! Whoever reaches the port gets a documented answer, and slows nobody else down for long.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -14,11 +15,19 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::START;
 use super::certificates::bundles;
+use super::conduct::restarts;
 use super::load::workload;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const REVIEWS: usize = 500;
+/// So many hostile connections.
+const CROWD: usize = 600;
+/// So many of them make a crowd.
+const ENOUGH: usize = 550;
+/// A head or a body may take 10 s, less a margin. Whoever goes sooner was not cut off for that.
+const CUT_OFF: Duration = Duration::from_secs(9);
 
 /// The way to one pod of natsguard.
 struct Door {
@@ -158,15 +167,20 @@ pub async fn answers(space: &Space) -> Result<()> {
     let mut stream = door.open().await?;
     stream.write_all(endless.as_bytes()).await?;
     let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
-    for _ in 0..400 {
-        if stream.write_all(&chunk).await.is_err() {
-            break;
-        }
+    // The limit is 256 of them.
+    let mut sent = 0;
+    while sent < 260 && stream.write_all(&chunk).await.is_ok() {
+        sent += 1;
     }
     let ended = answer(&mut stream).await;
     ensure!(
-        ended.as_ref().map_or(true, |(status, _)| *status == 413),
-        "endless: {ended:?}"
+        sent >= 256
+            && match &ended {
+                Ok((status, _)) => *status == 413,
+                // Whoever still writes when it is closed may miss the answer.
+                Err(_) => sent < 260,
+            },
+        "endless: {ended:?} after {sent} chunks"
     );
     Ok(())
 }
@@ -187,8 +201,41 @@ async fn p99(door: &Door, request: &[u8]) -> Result<Duration> {
     Ok(times[REVIEWS * 99 / 100])
 }
 
+/// One hostile connection, until it is cut off or has had enough: a slow hello, a slow header, a body that never ends.
+async fn annoy(door: &Door, number: usize, seen: &Mutex<BTreeSet<usize>>) -> Result<()> {
+    let (head, piece, pause, times): (&[u8], &[u8], _, _) = match number % 3 {
+        0 => {
+            let mut stream = TcpStream::connect(&door.address).await?;
+            stream.write_all(&[22]).await?;
+            seen.lock().unwrap().insert(number);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            return Ok(());
+        }
+        1 => (b"POST /validate HTTP/1.1\r\nA: ", b"a", 500, 25),
+        _ => (
+            b"POST /validate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 16000000\r\n\r\n",
+            &[b' '; 1024],
+            200,
+            60,
+        ),
+    };
+    let mut stream = door.open().await?;
+    stream.write_all(head).await?;
+    seen.lock().unwrap().insert(number);
+    for _ in 0..times {
+        stream.write_all(piece).await?;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    Ok(())
+}
+
 /// Slow hellos, slow headers, bodies that never end: reviews go on, memory is bounded.
 pub async fn crowd(space: &Space) -> Result<()> {
+    let restarted = async || -> Result<Vec<i32>> {
+        let pods = space.target.guards().await?;
+        Ok(pods.iter().map(restarts).collect())
+    };
+    let before = restarted().await?;
     let door = Arc::new(Door::find(space).await?);
     let request = post(
         "/validate",
@@ -199,51 +246,51 @@ pub async fn crowd(space: &Space) -> Result<()> {
     p99(&door, &request).await?;
     let quiet = p99(&door, &request).await?;
     let mut crowd = tokio::task::JoinSet::new();
-    for number in 0..600 {
-        let door = Arc::clone(&door);
+    let seen = Arc::<Mutex<BTreeSet<usize>>>::default();
+    for number in 0..CROWD {
+        let (door, seen) = (Arc::clone(&door), Arc::clone(&seen));
         crowd.spawn(async move {
             loop {
-                match number % 3 {
-                    0 => {
-                        let mut stream = TcpStream::connect(&door.address).await?;
-                        stream.write_all(&[22]).await?;
-                        tokio::time::sleep(Duration::from_secs(5)).await;
-                    }
-                    1 => {
-                        let mut stream = door.open().await?;
-                        for byte in b"POST /validate HTTP/1.1\r\n" {
-                            stream.write_all(&[*byte]).await?;
-                            tokio::time::sleep(Duration::from_millis(500)).await;
-                        }
-                    }
-                    _ => {
-                        let mut stream = door.open().await?;
-                        stream
-                            .write_all(b"POST /validate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 16000000\r\n\r\n")
-                            .await?;
-                        for _ in 0..60 {
-                            stream.write_all(&[b' '; 1024]).await?;
-                            tokio::time::sleep(Duration::from_millis(200)).await;
-                        }
-                    }
+                let start = Instant::now();
+                let ended = annoy(&door, number, &seen).await;
+                // Whoever is cut off in time comes back at once.
+                if let Err(error) = ended
+                    && start.elapsed() < CUT_OFF
+                {
+                    return error;
                 }
             }
-            #[expect(unreachable_code, reason = "it goes on until it is cut off")]
-            anyhow::Ok(())
         });
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    space
+        .wait("the crowd", START, async || {
+            let there = seen.lock().unwrap().len();
+            Ok(if there >= ENOUGH {
+                Ok(())
+            } else {
+                Err(format!("{there} are there"))
+            })
+        })
+        .await?;
     let busy = p99(&door, &request).await?;
     let memory = space.target.memory(LABELS).await?;
+    let mut gone = Vec::new();
+    while let Some(error) = crowd.try_join_next() {
+        gone.push(error?);
+    }
     crowd.abort_all();
     let most = memory.values().max().copied().unwrap_or_default();
     say(&format!(
-        "hostile: p99 of a review {:.2} ms alone, {:.2} ms beside 600 hostile connections; resident {} MiB",
+        "hostile: p99 of a review {:.2} ms alone, {:.2} ms beside {CROWD} hostile connections, of which {} went early; resident {} MiB",
         quiet.as_secs_f64() * 1000.0,
         busy.as_secs_f64() * 1000.0,
+        gone.len(),
         most / 1024 / 1024
     ));
-    ensure!(most < 128 * 1024 * 1024, "{most} bytes");
+    ensure!(CROWD - gone.len() >= ENOUGH, "{gone:#?}");
+    // The container's limit is 128 MiB: past it nothing could be measured.
+    ensure!(most < 96 * 1024 * 1024, "{most} bytes");
+    assert_eq!(restarted().await?, before);
     // A fifth of what the shortest timeout allows; the ratio is what the full run is for.
     ensure!(busy < Duration::from_millis(600), "{busy:?}");
     if space.options.full {
