@@ -1,6 +1,6 @@
 //! Certificates come and go while reviews go on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,9 +16,12 @@ use natsguard_tests::bed::space::{Space, node_of};
 use serde_json::json;
 
 use super::START;
+use super::hostile::Door;
 use super::load::{Load, workload};
 
 const CA: &str = "natsguard-ca";
+/// Each pod says so when it takes a certificate.
+pub const TAKEN: &str = "\"serving a new certificate\"";
 /// The aim: whatever is broken is whole again after so long.
 const HEALED: Duration = Duration::from_secs(5);
 
@@ -73,33 +76,51 @@ async fn wait_healed(
     Ok(())
 }
 
+/// Whoever comes now, with the bundle of any webhook, trusts every pod.
+async fn are_trusted(space: &Space, settle: Duration) -> Result<()> {
+    let start = Instant::now();
+    for bundle in bundles(space).await? {
+        for door in Door::all(space, [&bundle]).await? {
+            let opened = door.open().await;
+            // A bundle that is older than that may know too little.
+            if start.elapsed() < settle {
+                opened.context("a new connection with the present bundle")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How often the log of each pod has a text.
+pub async fn logged(space: &Space, text: &str) -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for pod in space.target.guards().await? {
+        let name = pod.metadata.name.context("a pod has a name")?;
+        let log = space.target.kubectl_guard(&format!("logs {name}")).await?;
+        counts.insert(name, log.matches(text).count());
+    }
+    Ok(counts)
+}
+
 /// A CA every 20 s, or 10, leaves oftener, while reviews go on; then the CA's Secret is deleted and spoilt.
 pub async fn rotation(space: &Space) -> Result<()> {
-    let (flags, span) = if space.options.full {
-        let slow = "--ca-lifetime=60s,--ca-rotate-after=20s,--ca-settle=5s,--leaf-lifetime=30s";
-        (slow, 120)
+    let (flags, settle, span, least) = if space.options.full {
+        let slow = "--ca-lifetime=60s,--ca-rotate-after=20s,--leaf-lifetime=30s";
+        (slow, 5, 120, 5)
     } else {
-        let fast = "--ca-lifetime=30s,--ca-rotate-after=10s,--ca-settle=3s,--leaf-lifetime=15s";
-        (fast, 22)
+        let fast = "--ca-lifetime=30s,--ca-rotate-after=10s,--leaf-lifetime=15s";
+        (fast, 3, 22, 2)
     };
-    space
-        .target
-        .install(&space.stop, &format!("--set extraArgs={{{flags}}}"))
-        .await?;
+    let flags = format!("--set extraArgs={{{flags},--ca-settle={settle}s}}");
+    space.target.install(&space.stop, &flags).await?;
+    let settle = Duration::from_secs(settle);
     let secrets: Api<Secret> = Api::namespaced(space.target.client.clone(), NAMESPACE);
     let load = Load::start(space).await?;
     let (start, mut seen) = (Instant::now(), BTreeSet::new());
     while start.elapsed() < Duration::from_secs(span) {
-        seen.insert(
-            secrets
-                .get(CA)
-                .await?
-                .data
-                .unwrap_or_default()
-                .into_values()
-                .map(|value| value.0)
-                .collect::<Vec<_>>(),
-        );
+        let data = secrets.get(CA).await?.data.unwrap_or_default();
+        seen.insert(data.get("ca.crt").context("there is a CA")?.0.clone());
+        are_trusted(space, settle).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         space.stop.check()?;
     }
@@ -113,6 +134,8 @@ pub async fn rotation(space: &Space) -> Result<()> {
     for value in spoilt.data.iter_mut().flat_map(|data| data.values_mut()) {
         *value = ByteString(b"spoilt".to_vec());
     }
+    // Whatever a rotation wrote in between.
+    spoilt.metadata.resource_version = None;
     secrets.replace(CA, &PostParams::default(), &spoilt).await?;
     space
         .wait("the spoilt CA to be mended", HEALED, async || {
@@ -126,16 +149,20 @@ pub async fn rotation(space: &Space) -> Result<()> {
         .await?;
     // Reviews have to believe the new one.
     tokio::time::sleep(Duration::from_secs(2)).await;
+    are_trusted(space, settle).await?;
     let outcome = load.end(space, Duration::ZERO).await?;
+    let leaves = logged(space, TAKEN).await?;
     say(&format!(
-        "certificates: {} states of the CA in {} s: {} writes, {} failed, {:?}",
+        "certificates: {} CAs in {} s, leaves {:?}: {} writes, {} failed, {:?}",
         seen.len(),
         start.elapsed().as_secs(),
+        leaves.values(),
         outcome.writes,
         outcome.problems.len(),
         outcome.calls
     ));
-    ensure!(seen.len() >= 3, "the CA changed only {} times", seen.len());
+    ensure!(seen.len() >= least, "there were only {} CAs", seen.len());
+    ensure!(leaves.values().all(|count| *count > 1), "{leaves:?}");
     // Whoever is installed next would go on with a CA that ends within seconds.
     space.target.uninstall().await?;
     outcome.check()
@@ -200,13 +227,8 @@ pub async fn one_authority(space: &Space) -> Result<()> {
     assert_eq!(pods.len(), 5);
     let places: BTreeSet<_> = pods.iter().map(node_of).collect();
     assert_eq!(places.len(), 3, "five pods are on three nodes");
-    let mut writers = 0;
-    for pod in &pods {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let log = space.target.kubectl_guard(&format!("logs {name}")).await?;
-        writers += log.matches("\"wrote the CA Secret\"").count();
-    }
-    assert_eq!(writers, 1, "several replicas wrote a CA");
+    let writers = logged(space, "\"wrote the CA Secret\"").await?;
+    assert_eq!(writers.values().sum::<usize>(), 1, "{writers:?}");
     let seen = bundles(space).await?;
     assert_eq!(seen.len(), 1);
     let text = String::from_utf8(seen.into_iter().next().unwrap_or_default())?;

@@ -30,16 +30,25 @@ const ENOUGH: usize = 550;
 const CUT_OFF: Duration = Duration::from_secs(9);
 
 /// The way to one pod of natsguard.
-struct Door {
+pub(super) struct Door {
     address: String,
     connector: TlsConnector,
 }
 
 impl Door {
     async fn find(space: &Space) -> Result<Self> {
+        let every = Self::all(space, &bundles(space).await?).await?;
+        every.into_iter().next().context("there is a pod")
+    }
+
+    /// One to each pod, which is trusted if any of these bundles says so.
+    pub(super) async fn all<'a>(
+        space: &Space,
+        bundles: impl IntoIterator<Item = &'a Vec<u8>>,
+    ) -> Result<Vec<Self>> {
         let mut roots = rustls::RootCertStore::empty();
-        for bundle in bundles(space).await? {
-            for certificate in CertificateDer::pem_slice_iter(&bundle) {
+        for bundle in bundles {
+            for certificate in CertificateDer::pem_slice_iter(bundle) {
                 roots.add(certificate?)?;
             }
         }
@@ -48,24 +57,21 @@ impl Door {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let pod = space
-            .target
-            .guards()
-            .await?
-            .into_iter()
-            .next()
-            .context("there is a pod")?;
-        let ip = pod
-            .status
-            .and_then(|status| status.pod_ip)
-            .context("the pod has an address")?;
-        Ok(Self {
-            address: format!("{ip}:10250"),
-            connector: TlsConnector::from(Arc::new(config)),
-        })
+        let connector = TlsConnector::from(Arc::new(config));
+        let pods = space.target.guards().await?;
+        pods.into_iter()
+            .map(|pod| {
+                let ip = pod.status.and_then(|status| status.pod_ip);
+                let ip = ip.context("the pod has an address")?;
+                Ok(Self {
+                    address: format!("{ip}:10250"),
+                    connector: connector.clone(),
+                })
+            })
+            .collect()
     }
 
-    async fn open(&self) -> Result<TlsStream<TcpStream>> {
+    pub(super) async fn open(&self) -> Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from(format!("natsguard.{NAMESPACE}.svc"))?;

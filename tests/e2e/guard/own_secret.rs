@@ -13,12 +13,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use super::START;
-use super::certificates::bundles;
+use super::certificates::{TAKEN, bundles, logged};
 use super::load::Load;
 
 const SECRET: &str = "platform-certificate";
-/// Each pod says so when it takes a certificate.
-const TAKEN: &str = "\"serving a new certificate\"";
 
 struct Platform {
     issuer: Issuer<'static, KeyPair>,
@@ -71,15 +69,12 @@ async fn install(space: &Space, authorities: &[&Platform]) -> Result<()> {
 async fn wait_taken(space: &Space, times: usize) -> Result<()> {
     space
         .wait("the certificate to be served", START, async || {
-            for pod in space.target.guards().await? {
-                let name = pod.metadata.name.context("a pod has a name")?;
-                let said = space.target.kubectl_guard(&format!("logs {name}")).await?;
-                let taken = said.matches(TAKEN).count();
-                if taken != times {
-                    return Ok(Err(format!("{name} took {taken} of {times}")));
-                }
-            }
-            Ok(Ok(()))
+            let taken = logged(space, TAKEN).await?;
+            Ok(if taken.values().all(|count| *count == times) {
+                Ok(())
+            } else {
+                Err(format!("they took {taken:?} of {times}"))
+            })
         })
         .await
 }
