@@ -9,7 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use natsguard_tests::bed::guard::{NAMESPACE, RELEASE};
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::{Space, node_of};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::START;
 use super::hostile::Door;
-use super::load::{Load, workload};
+use super::load::Load;
 
 const CA: &str = "natsguard-ca";
 /// Each pod says so when it takes a certificate.
@@ -168,51 +168,61 @@ pub async fn rotation(space: &Space) -> Result<()> {
     outcome.check()
 }
 
-/// The bundle is emptied, replaced, taken away for one webhook: whole again in seconds.
+/// Gives every webhook another bundle.
+async fn set_bundle(space: &Space, bundle: &ByteString) -> Result<()> {
+    for kind in [
+        ApiResource::erase::<MutatingWebhookConfiguration>(&()),
+        ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
+    ] {
+        let all: Api<DynamicObject> = Api::all_with(space.target.client.clone(), &kind);
+        let mut webhooks = all.get(RELEASE).await?.data["webhooks"].take();
+        for webhook in webhooks.as_array_mut().into_iter().flatten() {
+            webhook["clientConfig"]["caBundle"] = json!(bundle);
+        }
+        let patch = Patch::Merge(json!({"webhooks": webhooks}));
+        all.patch(RELEASE, &PatchParams::default(), &patch).await?;
+    }
+    Ok(())
+}
+
+/// The bundles are emptied and replaced while reviews go on: whole again in seconds, and believed from then on.
 pub async fn broken_bundle(space: &Space) -> Result<()> {
+    /// How long a write takes at most that was under way.
+    const MOMENT: Duration = Duration::from_secs(1);
     let before = bundles(space).await?;
     ensure!(
         before.len() == 1 && !before.contains(&Vec::new()),
         "every webhook has the same bundle"
     );
-    let all: Api<ValidatingWebhookConfiguration> = Api::all(space.target.client.clone());
-    let names: Vec<String> = all
-        .get(RELEASE)
-        .await?
-        .webhooks
-        .into_iter()
-        .flatten()
-        .map(|webhook| webhook.name)
-        .collect();
     let foreign = rcgen::generate_simple_self_signed(["elsewhere".to_owned()])?
         .cert
         .pem();
+    let load = Load::start(space).await?;
+    let mut breaks = Vec::new();
     for (what, bundle) in [
         ("an emptied bundle", ByteString::default()),
         ("a foreign bundle", ByteString(foreign.into_bytes())),
     ] {
-        let webhooks: Vec<_> = names
-            .iter()
-            .map(|name| json!({"name": name, "clientConfig": {"caBundle": bundle}}))
-            .collect();
-        all.patch(
-            RELEASE,
-            &PatchParams::default(),
-            &Patch::Strategic(json!({"webhooks": webhooks})),
-        )
-        .await?;
+        tokio::time::sleep(MOMENT).await;
+        let begun = load.elapsed();
+        set_bundle(space, &bundle).await?;
+        breaks.push(begun.saturating_sub(MOMENT)..load.elapsed() + HEALED);
         wait_healed(space, what, |seen| *seen == before).await?;
     }
-    // And it is believed: a review goes through.
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    space
-        .api()
-        .create(&dry, &workload(&space.name)?)
-        .await
-        .context("after the bundle was healed")?;
+    let least = load.elapsed() + HEALED * 2;
+    let outcome = load.end(space, least).await?;
+    say(&format!(
+        "certificates: bundles broken twice: {} writes, {} failed, {:?}",
+        outcome.writes,
+        outcome.problems.len(),
+        outcome.calls
+    ));
+    let later: Vec<_> = outcome
+        .problems
+        .iter()
+        .filter(|(at, _)| !breaks.iter().any(|span| span.contains(at)))
+        .collect();
+    ensure!(later.is_empty(), "broken at {breaks:?}: {later:#?}");
     Ok(())
 }
 
