@@ -1,86 +1,100 @@
 //! What natsguard costs whoever has nothing to do with NATS: no call, little memory.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use natsguard_tests::bed::guard::LABELS;
 use natsguard_tests::bed::say;
 use natsguard_tests::bed::space::Space;
-use serde_json::json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-/// 200 writes a second of ConfigMaps, Secrets and pods: the apiserver calls nobody.
+use super::load::workload;
+
+/// 200 writes a second of ConfigMaps, Secrets and Services: the apiserver calls nobody.
 pub async fn strangers(space: &Space) -> Result<()> {
     const PACE: u64 = 200;
     let span = if space.options.full { 60 } else { 5 };
-    let (maps, secrets, pods): (Api<ConfigMap>, Api<Secret>, Api<Pod>) =
-        (space.api(), space.api(), space.api());
+    space
+        .target
+        .install(&space.stop, "--set secrets.enabled=true")
+        .await?;
     let before = space.target.calls().await?;
     let start = Instant::now();
-    let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / PACE));
+    let mut tick = tokio::time::interval(Duration::from_micros(2_000_000 / PACE));
     let mut running = tokio::task::JoinSet::new();
     let mut writes = 0;
-    for number in 0..PACE * span {
+    for number in 0..PACE / 2 * span {
         tick.tick().await;
-        let (maps, secrets, pods) = (maps.clone(), secrets.clone(), pods.clone());
+        let (maps, secrets, services) = (space.api(), space.api(), space.api());
         running.spawn(async move {
-            // Of six writes two are of each kind: one makes it, the next changes it.
-            let (name, change) = (format!("object-{}", number / 6), json!({"metadata": {"labels": {"n": number.to_string()}}}));
-            let (make, merge) = (PostParams::default(), PatchParams::default());
-            match number % 6 {
+            // One write makes it, the next changes what policies read.
+            match number % 3 {
                 0 => {
-                    let object = json!({"metadata": {"name": name}, "data": {"application.yaml": "port: 80\nlevel: info\n"}});
-                    maps.create(&make, &serde_json::from_value(object)?).await.map(drop)?;
+                    let text = |level| json!({"data": {"application.yaml": format!("port: 80\nlevel: {level}\n")}});
+                    make_and_change::<ConfigMap>(&maps, number, text("info"), text("debug")).await
                 }
                 1 => {
-                    let object = json!({"metadata": {"name": name}, "stringData": {"password": "x"}});
-                    secrets.create(&make, &serde_json::from_value(object)?).await.map(drop)?;
+                    let password = |text| json!({"stringData": {"password": text}});
+                    make_and_change::<Secret>(&secrets, number, password("x"), password("y")).await
                 }
-                2 => {
-                    // No scheduler of this name runs: the pod is an object and no more.
-                    let object = json!({"metadata": {"name": name}, "spec": {"schedulerName": "none",
-                        "containers": [{"name": "web", "image": "nginx:1.29", "args": ["-c", "/etc/nginx.conf"]}]}});
-                    pods.create(&make, &serde_json::from_value(object)?).await.map(drop)?;
-                }
-                kind => {
-                    // What it changes may not be there yet: that is a write that fails, not one less.
-                    let patch = Patch::Merge(change);
-                    match kind {
-                        3 => drop(maps.patch(&name, &merge, &patch).await),
-                        4 => drop(secrets.patch(&name, &merge, &patch).await),
-                        _ => drop(pods.patch(&name, &merge, &patch).await),
-                    }
+                _ => {
+                    let alias = |name| json!({"spec": {"type": "ExternalName", "externalName": name}});
+                    make_and_change::<Service>(&services, number, alias("a.example.org"), alias("b.example.org")).await
                 }
             }
-            anyhow::Ok(())
         });
         while let Some(done) = running.try_join_next() {
             done??;
-            writes += 1;
+            writes += 2;
         }
     }
     while let Some(done) = running.join_next().await {
         done??;
-        writes += 1;
+        writes += 2;
     }
     let (calls, seconds) = (
         space.target.calls().await?.since(before),
         start.elapsed().as_secs_f64(),
     );
-    let pace = f64::from(u32::try_from(writes)?) / seconds;
+    let pace = f64::from(writes) / seconds;
     say(&format!(
         "cost: {writes} writes at {pace:.0} a second: {} calls",
         calls.made
     ));
     ensure!(pace > 150.0, "only {pace:.0} writes a second");
     assert_eq!(calls.made, 0);
-    pods.delete_collection(
-        &DeleteParams::default().grace_period(0),
-        &ListParams::default(),
-    )
-    .await?;
+    // A write that concerns natsguard is counted.
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    space.api().create(&dry, &workload(&space.name)?).await?;
+    assert_eq!(space.target.calls().await?.since(before).made, 2);
+    Ok(())
+}
+
+/// Two writes of one object.
+async fn make_and_change<K>(
+    api: &Api<K>,
+    number: u64,
+    mut object: Value,
+    change: Value,
+) -> Result<()>
+where
+    K: Serialize + DeserializeOwned + Clone + Debug,
+{
+    let name = format!("object-{number}");
+    object["metadata"] = json!({"name": name});
+    api.create(&PostParams::default(), &serde_json::from_value(object)?)
+        .await?;
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(change))
+        .await?;
     Ok(())
 }
 
