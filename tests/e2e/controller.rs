@@ -186,15 +186,15 @@ async fn lives(space: &Space, labels: &str) -> Result<BTreeMap<String, (String, 
         .collect()
 }
 
-/// How often natsguard wrote an object, dry runs aside, as the audit log of the apiserver has it.
-fn touches(space: &Space, resource: &str, name: &str) -> Result<usize> {
+/// How often natsguard did this to an object, dry runs aside, as the audit log of the apiserver has it.
+fn touches(space: &Space, verb: &str, resource: &str, name: &str) -> Result<usize> {
     let mut count = 0;
     for event in space.audit()? {
         let target = &event["objectRef"];
         let is_dry = event["requestURI"]
             .as_str()
             .is_some_and(|uri| uri.contains("dryRun"));
-        if event["verb"] == "patch"
+        if event["verb"] == verb
             && target["resource"] == resource
             && target["namespace"] == space.name.as_str()
             && target["name"] == name

@@ -48,9 +48,9 @@ pub async fn owner(space: &Space) -> Result<()> {
         "repaired {repaired} times"
     );
     let told = wait_event(space, "fought", "RepairFight", START).await?;
-    let count = touches(space, "configmaps", "fought")?;
+    let count = touches(space, "patch", "configmaps", "fought")?;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(touches(space, "configmaps", "fought")?, count);
+    assert_eq!(touches(space, "patch", "configmaps", "fought")?, count);
     assert_eq!(routes(space, "fought").await?, ["nats://fought:6222"]);
     ensure!(metric(space, "natsguard_controller_fights_total").await? >= 1.0);
     say(&format!("fight: left alone after {count} repairs: {told}"));

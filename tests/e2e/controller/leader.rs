@@ -79,7 +79,7 @@ pub async fn lost(space: &Space) -> Result<()> {
         let name = format!("n{number}");
         let wanted = named_routes(&space.name, &name, 3);
         wait_routes(space, &name, &wanted, START).await?;
-        let count = touches(space, "configmaps", &name)?;
+        let count = touches(space, "patch", "configmaps", &name)?;
         ensure!(count == 1, "{name} was touched {count} times");
     }
     say(&format!(
@@ -131,7 +131,7 @@ pub async fn apiserver_restarted(space: &Space) -> Result<()> {
         took.as_secs_f64()
     ));
     ensure!(took < MISSED, "it took {took:?}");
-    assert_eq!(touches(space, "configmaps", "before")?, 1);
+    assert_eq!(touches(space, "patch", "configmaps", "before")?, 1);
     let leader = holder(space).await?;
     let said = space
         .target

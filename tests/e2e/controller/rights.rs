@@ -88,8 +88,9 @@ async fn work(space: &Space) -> Result<()> {
     for (pod, (uid, _)) in &wrong {
         let (now, restarts) = right.get(pod).context("the pod is back")?;
         ensure!(now != uid && *restarts == 0, "{pod}: {wrong:?} {right:?}");
+        assert_eq!(touches(space, "delete", "pods", pod)?, 1, "{pod}");
     }
-    assert_eq!(touches(space, "configmaps", "nats-config")?, 1);
+    assert_eq!(touches(space, "patch", "configmaps", "nats-config")?, 1);
 
     for replicas in [2, 3] {
         scale(space, "nats", replicas).await?;
@@ -117,7 +118,7 @@ async fn work(space: &Space) -> Result<()> {
     .await?;
     space
         .wait("the Service to be repaired", START, async || {
-            Ok(match touches(space, "services", "other")? {
+            Ok(match touches(space, "patch", "services", "other")? {
                 1 => Ok(()),
                 count => Err(format!("it was touched {count} times")),
             })
