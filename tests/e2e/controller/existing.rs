@@ -193,6 +193,11 @@ async fn reported_and_repaired(space: &Space) -> Result<()> {
     for number in 0..DEPLOYMENTS {
         let name = name(number);
         assert_eq!(routes(space, &name).await?, [format!("nats://{name}:6222")]);
+        // What is wrong already is not refused for it.
+        let patch = json!({"spec": {"minReadySeconds": 1}});
+        let line =
+            format!("patch statefulset {name} --dry-run=server --type merge --patch {patch}");
+        space.kubectl(&line, None).await?.ok()?;
         scale(space, &name, 3).await?;
         wait_routes(space, &name, &named_routes(&space.name, &name, 3), START).await?;
     }
