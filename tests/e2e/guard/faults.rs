@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use natsguard_tests::bed::nats::{Governing, LABELS, Nats, full_names};
 use natsguard_tests::bed::space::{Space, is_running, node_of};
@@ -159,6 +160,14 @@ pub async fn together(space: &Space) -> Result<()> {
         .await?;
     let nodes: BTreeSet<_> = pods.iter().filter_map(node_of).collect();
     assert_eq!(nodes.len(), 3);
+    // An idle scheduler spreads them in any case.
+    let set = space.api::<StatefulSet>().get("nats").await?;
+    let pod = serde_json::to_value(set.spec.template.spec)?;
+    let sound = Nats::sound(&space.name).objects()?;
+    assert_eq!(
+        pod["affinity"],
+        sound[2]["spec"]["template"]["spec"]["affinity"]
+    );
     Ok(())
 }
 
