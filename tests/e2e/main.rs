@@ -40,9 +40,6 @@ struct Args {
     harness: Arguments,
 }
 
-/// The one test whose input is not ours to keep.
-const CHARTS: &str = "guard::manifests::charts_install_as_without_it";
-
 /// The tests that run on a cluster.
 const TESTS: &[(&str, Needs, Test)] = &[
     (
@@ -334,12 +331,6 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
         // A cluster that somebody uses is not ended to test whether clusters end.
         trials.push(trial.with_ignored_flag(bed.is_named()).with_kind("machine"));
     }
-    let has_charts = guard::manifests::folder().is_dir();
-    if !has_charts {
-        say(&format!(
-            "{CHARTS} needs rendered charts and is ignored: NATSGUARD_MANIFESTS names their folder"
-        ));
-    }
     // Those that can run beside each other do, and natsguard is installed once.
     let mut tests = TESTS.to_vec();
     tests.sort_by_key(|(_, needs, _)| (needs.guard, needs.alone));
@@ -354,9 +345,7 @@ fn run(harness: &Arguments, options: Options) -> anyhow::Result<ExitCode> {
         trials.push(
             trial
                 .with_kind(if local { "local" } else { "" })
-                .with_ignored_flag(
-                    local && bed.foreign().is_some() || name == CHARTS && !has_charts,
-                ),
+                .with_ignored_flag(local && bed.foreign().is_some()),
         );
     }
     let conclusion = libtest_mimic::run(harness, trials);

@@ -9,12 +9,38 @@ use natsguard_tests::bed::space::Space;
 use natsguard_tests::cluster::place;
 use serde_json::{Value, json};
 
-/// Where rendered charts of others are: they are not ours to keep here.
-pub fn folder() -> PathBuf {
-    std::env::var_os("NATSGUARD_MANIFESTS").map_or_else(
+/// Rendered charts of others, which are not ours to keep here; a short run does with the project's own manifests.
+fn files(full: bool) -> Result<Vec<PathBuf>> {
+    let charts = std::env::var_os("NATSGUARD_MANIFESTS").map_or_else(
         || place::repository().join("../shared/manifests"),
         PathBuf::from,
-    )
+    );
+    let has_charts = charts.is_dir();
+    ensure!(
+        has_charts || !full,
+        "NATSGUARD_MANIFESTS names the folder of rendered charts: there is no {}",
+        charts.display()
+    );
+    let folder = if has_charts {
+        charts
+    } else {
+        place::repository().join("tests/manifests")
+    };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if has_charts {
+            name.starts_with("natsio-chart") || name.starts_with("bitnami")
+        } else {
+            // Its store lies on NFS.
+            name != "partitioned.yaml"
+        }
+    });
+    files.sort();
+    ensure!(files.len() >= 5, "{} has only {files:?}", folder.display());
+    Ok(files)
 }
 
 /// The objects of a file that any cluster knows, moved to the test's namespace.
@@ -33,8 +59,14 @@ fn objects(space: &Space, file: &Path) -> Result<Vec<Value>> {
         ]
         .contains(&version)
     };
+    let all = all.into_iter().flat_map(|mut object| {
+        let items = object.get_mut("items").map(Value::take);
+        match items {
+            Some(Value::Array(items)) => items,
+            _ => vec![object],
+        }
+    });
     Ok(all
-        .into_iter()
         .filter(known)
         .map(|mut object| {
             object["metadata"]["namespace"] = space.name.as_str().into();
@@ -88,20 +120,7 @@ async fn stored(space: &Space, objects: &[Value]) -> Result<BTreeMap<String, Val
 }
 
 pub async fn charts(space: &Space) -> Result<()> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.retain(|file| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("natsio-chart") || name.starts_with("bitnami")
-    });
-    files.sort();
-    ensure!(
-        files.len() >= 5,
-        "{} has only {} charts",
-        folder().display(),
-        files.len()
-    );
+    let files = files(space.options.full)?;
     space.target.uninstall().await?;
     let mut before = Vec::new();
     for file in &files {
@@ -151,7 +170,7 @@ pub async fn charts(space: &Space) -> Result<()> {
         ensure!(said.success, "{}", said.stderr);
     }
     say(&format!(
-        "manifests: {} charts, {same} objects the same, {repaired} repaired",
+        "manifests: {} files, {same} objects the same, {repaired} repaired",
         files.len()
     ));
     ensure!(
