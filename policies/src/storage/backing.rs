@@ -6,6 +6,7 @@ use crate::bundle::{Lookup, Object};
 use crate::json;
 use crate::policy::Place;
 use crate::settings::Settings;
+use crate::storage::claims;
 use crate::storage::drivers::{self, Medium};
 use crate::workload::mounts::mount_of;
 use crate::workload::{Kind, Workload};
@@ -71,7 +72,9 @@ pub fn of(workload: &Workload<'_>, settings: &Settings, directory: &str) -> Back
             .find(|(_, template)| named(template))
         {
             let pointer = format!("/spec/volumeClaimTemplates/{index}");
-            let claims = reader.claims_of_template(mount.volume);
+            let claims: Vec<String> = claims::of_templates(workload, &[mount.volume])
+                .map(|(_, claim)| claim)
+                .collect();
             return reader.claim(&pointer, mount.volume, template, &claims);
         }
     }
@@ -118,20 +121,16 @@ impl Reader<'_> {
                 claim,
             ) {
                 Lookup::Found(_, object) => {
-                    let mut backing = self.claim(
-                        &pointer,
-                        name,
-                        &object.value,
-                        &[(claim.to_owned(), Some(object))],
-                    );
+                    let mut backing =
+                        self.claim(&pointer, name, &object.value, &[claim.to_owned()]);
                     backing.shared_by_replicas = !own_directory
                         && is_shared(&object.value)
                         && self.workload.replicas.is_none_or(|replicas| replicas > 1);
                     backing
                 }
                 Lookup::Absent | Lookup::Unknown => {
-                    let volumes = self.bound_volume(claim, None);
-                    let nature = volumes.map_or(Nature::Unknown, |volume| {
+                    let volume = claims::volume_of(self.workload, claim);
+                    let nature = volume.map_or(Nature::Unknown, |volume| {
                         self.persistent_volume(volume, false)
                     });
                     backing(pointer, nature)
@@ -247,19 +246,12 @@ impl Reader<'_> {
         }
     }
 
-    /// A claim, or the template of one; `claims` are the claims that exist for it.
-    fn claim(
-        &self,
-        pointer: &str,
-        volume: &str,
-        claim: &Value,
-        claims: &[(String, Option<&Object>)],
-    ) -> Backing {
+    /// A claim, or the template of one; `claims` are the names of those that may exist for it.
+    fn claim(&self, pointer: &str, volume: &str, claim: &Value, claims: &[String]) -> Backing {
         let shared = is_shared(claim);
-        let of_pods = claims.iter().filter_map(|(name, claim)| {
-            let volume = claim.and_then(|claim| json::text(&claim.value, &["spec", "volumeName"]));
-            self.bound_volume(name, volume)
-        });
+        let of_pods = claims
+            .iter()
+            .filter_map(|claim| claims::volume_of(self.workload, claim));
         let named =
             json::text(claim, &["spec", "volumeName"]).and_then(|name| self.volume_named(name));
         let natures: Vec<Nature> = of_pods
@@ -285,40 +277,12 @@ impl Reader<'_> {
         }
     }
 
-    /// The claims that a StatefulSet has made, or will take over, from a template: `<template>-<pod>`.
-    fn claims_of_template(&self, template: &str) -> Vec<(String, Option<&Object>)> {
-        let first = self.workload.first_ordinal;
-        // As many as are looked at: the claims of one template are alike.
-        let count = self.workload.replicas.unwrap_or(1).clamp(1, 100);
-        (first..first.saturating_add(count))
-            .map(|pod| {
-                let name = format!("{template}-{}-{pod}", self.workload.name());
-                let namespace = self.workload.namespace;
-                let found = self
-                    .workload
-                    .bundle
-                    .lookup("", "PersistentVolumeClaim", namespace, &name)
-                    .found();
-                (name, found.map(|(_, claim)| claim))
-            })
-            .collect()
-    }
-
     fn volume_named(&self, name: &str) -> Option<&Object> {
         self.workload
             .bundle
             .lookup("", "PersistentVolume", "", name)
             .found()
             .map(|(_, volume)| volume)
-    }
-
-    /// The volume a claim is bound to, from either side.
-    fn bound_volume(&self, claim: &str, volume: Option<&str>) -> Option<&Object> {
-        volume.and_then(|name| self.volume_named(name)).or_else(|| {
-            self.workload
-                .bundle
-                .volume_of_claim(self.workload.namespace, claim)
-        })
     }
 
     fn persistent_volume(&self, volume: &Object, shared: bool) -> Nature {

@@ -1,0 +1,36 @@
+//! The claims of a StatefulSet's pods, and the volumes that they are bound to.
+
+use crate::bundle::Object;
+use crate::json;
+use crate::workload::Workload;
+
+/// So many claims of one workload are looked at.
+const MOST: usize = 100;
+
+/// The claims that the pods of a StatefulSet have made, or will take over, from these templates, pod by pod: the number of
+/// the pod and the name of the claim, `<template>-<pod>`.
+pub fn of_templates<'w>(
+    workload: &'w Workload<'_>,
+    templates: &'w [&str],
+) -> impl Iterator<Item = (u32, String)> + 'w {
+    let first = workload.first_ordinal;
+    let count = workload.replicas.unwrap_or(1).max(1);
+    (first..first.saturating_add(count))
+        .flat_map(move |pod| {
+            let name = move |template| format!("{template}-{}-{pod}", workload.name());
+            templates.iter().map(move |template| (pod, name(template)))
+        })
+        .take(MOST)
+}
+
+/// The volume that a claim of the workload's namespace is bound to, from either side.
+pub fn volume_of<'a>(workload: &Workload<'a>, claim: &str) -> Option<&'a Object> {
+    let (bundle, namespace) = (workload.bundle, workload.namespace);
+    let found = bundle.lookup("", "PersistentVolumeClaim", namespace, claim);
+    let named = found
+        .found()
+        .and_then(|(_, claim)| json::text(&claim.value, &["spec", "volumeName"]))
+        .and_then(|name| bundle.lookup("", "PersistentVolume", "", name).found())
+        .map(|(_, volume)| volume);
+    named.or_else(|| bundle.volume_of_claim(namespace, claim))
+}
