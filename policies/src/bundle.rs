@@ -134,7 +134,6 @@ pub struct Bundle {
     scaled: BTreeSet<(String, String, String)>,
     absent: BTreeSet<Key>,
     namespace: Option<String>,
-    schedulable_nodes: Option<u32>,
     is_live: bool,
 }
 
@@ -146,16 +145,12 @@ impl Bundle {
             namespace: namespace.map(str::to_owned),
             ..Self::default()
         };
-        let mut nodes = 0;
         let mut index = BTreeMap::new();
         let mut volumes = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         let mut scaled = BTreeSet::new();
         let mut kinds: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
         for (id, object) in bundle.objects.iter().enumerate() {
-            if object.kind() == "Node" && object.group().is_empty() {
-                nodes += u32::from(takes_pods(object));
-            }
             if object.kind() == "PersistentVolume" && object.group().is_empty() {
                 let claim = |field| {
                     object
@@ -199,7 +194,6 @@ impl Bundle {
         bundle.volumes = volumes;
         bundle.addresses = addresses;
         bundle.scaled = scaled;
-        bundle.schedulable_nodes = (nodes > 0).then_some(nodes);
         bundle
     }
 
@@ -229,16 +223,6 @@ impl Bundle {
         } else {
             format!(", or pass {what} as well")
         }
-    }
-
-    /// Notes how many nodes can take a pod.
-    pub fn set_schedulable_nodes(&mut self, nodes: u32) {
-        self.schedulable_nodes = Some(nodes);
-    }
-
-    /// How many nodes can take a pod: `None` when that is not known.
-    pub fn schedulable_nodes(&self) -> Option<u32> {
-        self.schedulable_nodes
     }
 
     /// The objects, in the order of the input.
@@ -330,20 +314,6 @@ fn addresses_of(service: &Object) -> impl Iterator<Item = IpAddr> {
         .filter_map(|ip| ip.parse().ok())
 }
 
-/// Whether a node takes a pod that tolerates nothing.
-fn takes_pods(node: &Object) -> bool {
-    let is_cordoned = node.value.pointer("/spec/unschedulable") == Some(&Value::Bool(true));
-    let is_tainted = json::items(&node.value, &["spec", "taints"])
-        .iter()
-        .any(|taint| {
-            matches!(
-                json::text(taint, &["effect"]),
-                Some("NoSchedule" | "NoExecute")
-            )
-        });
-    !is_cordoned && !is_tainted
-}
-
 fn key(group: &str, kind: &str, namespace: &str, name: &str) -> Key {
     (
         group.to_owned(),
@@ -393,19 +363,5 @@ mod tests {
             bundle.lookup("", "Service", "default", "nats"),
             Lookup::Unknown
         ));
-    }
-
-    #[test]
-    fn cordoned_and_tainted_nodes_do_not_count() {
-        let node = |name: &str, spec: Value| {
-            Object::new(
-                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec}),
-            )
-        };
-        let taint = json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]});
-        let cordoned = json!({"unschedulable": true});
-        let nodes = vec![node("a", json!({})), node("b", cordoned), node("c", taint)];
-        let bundle = Bundle::new(nodes, None);
-        assert_eq!(bundle.schedulable_nodes(), Some(1));
     }
 }

@@ -14,6 +14,8 @@ use crate::workload::Workload;
 pub struct Context<'a> {
     /// The workload.
     pub workload: &'a Workload<'a>,
+    /// The other workloads, and what may still be spent.
+    pub neighbours: &'a Neighbours<'a>,
     /// The settings.
     pub settings: &'a Settings,
     /// The routes as written.
@@ -41,6 +43,7 @@ impl<'a> Context<'a> {
         };
         Self {
             workload,
+            neighbours,
             settings,
             plan,
             routes,

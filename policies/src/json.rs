@@ -123,19 +123,24 @@ pub(crate) fn selector_matches(
             .iter()
             .all(|expression| {
                 let found = label(text(expression, &["key"]).unwrap_or_default());
-                let listed = found.is_some_and(|found| {
-                    items(expression, &["values"])
-                        .iter()
-                        .any(|value| value.as_str() == Some(found))
-                });
-                match text(expression, &["operator"]).unwrap_or_default() {
-                    "In" => listed,
-                    "NotIn" => !listed,
-                    "Exists" => found.is_some(),
-                    "DoesNotExist" => found.is_none(),
-                    _ => false,
-                }
+                expression_holds(expression, found) == Some(true)
             })
+}
+
+/// Whether an expression of a selector holds of a label's value: `None` for an operator that not all selectors have.
+pub(crate) fn expression_holds(expression: &Value, found: Option<&str>) -> Option<bool> {
+    let is_listed = found.is_some_and(|found| {
+        items(expression, &["values"])
+            .iter()
+            .any(|value| value.as_str() == Some(found))
+    });
+    match text(expression, &["operator"]).unwrap_or_default() {
+        "In" => Some(is_listed),
+        "NotIn" => Some(!is_listed),
+        "Exists" => Some(found.is_some()),
+        "DoesNotExist" => Some(found.is_none()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

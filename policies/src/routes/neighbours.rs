@@ -21,6 +21,9 @@ const MAX_SHARED: usize = 1 << 17;
 /// So often a Service's selector is held against a StatefulSet.
 const MAX_COMPARED: usize = 1 << 20;
 
+/// So much of what pods ask of nodes is held against them.
+const MAX_PLACED: usize = 1 << 22;
+
 /// A fault costs as much as so many routes that have none.
 pub const FAULT: usize = 8;
 
@@ -39,6 +42,7 @@ pub struct Neighbours<'a> {
     compared: Cell<usize>,
     named: Cell<usize>,
     shared: Cell<usize>,
+    placed: Cell<usize>,
 }
 
 /// What holds a certificate.
@@ -91,6 +95,7 @@ impl<'a> Neighbours<'a> {
             lists: RefCell::default(),
             named: Cell::new(MAX_NAMED),
             shared: Cell::new(MAX_SHARED),
+            placed: Cell::new(MAX_PLACED),
         }
     }
 
@@ -180,6 +185,11 @@ impl<'a> Neighbours<'a> {
     /// Whether so many routes of a list that was read before may be judged again.
     pub fn may_judge(&self, routes: usize) -> bool {
         spend(&self.shared, routes)
+    }
+
+    /// Whether so much more of what a pod asks may be held against a node.
+    pub fn may_place(&self, demands: usize) -> bool {
+        spend(&self.placed, demands)
     }
 }
 

@@ -22,9 +22,13 @@
 //!
 //! ## Repair
 //!
-//! A required anti-affinity term with the StatefulSet's own selector is added to what is there. When the nodes that can
-//! take pods are known to be fewer than the replicas the term is a preferred one, so that no pod stays pending, and a
-//! warning says so.
+//! A required anti-affinity term with the StatefulSet's own selector is added to what is there. It is a preferred one, so
+//! that no pod stays pending, and a warning says so, where it is known that
+//!
+//! - fewer nodes than replicas take the pods. No cordoned node does, nor one that the pods' `nodeSelector` or required
+//!   `nodeAffinity` leaves out, nor one with a taint `NoSchedule` or `NoExecute` that their `tolerations` don't name, nor,
+//!   unless they ask for it, one of Windows. What can't be read leaves no node out, and whether a node has room for a pod
+//!   is not looked at.
 //!
 //! ## Example
 //!
@@ -71,6 +75,7 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, finding};
 use crate::json;
+use crate::nodes;
 use crate::policy::{Action, Edit, Finding, Policy};
 use crate::workload::{Kind, Workload};
 
@@ -112,13 +117,20 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         )];
     };
     let term = json!({"labelSelector": selector, "topologyKey": HOSTNAME});
-    let nodes = workload
-        .bundle
-        .schedulable_nodes()
-        .filter(|nodes| *nodes < replicas);
-    let (key, term) = match nodes {
-        None => (REQUIRED, term),
-        Some(_) => (PREFERRED, json!({"weight": 100, "podAffinityTerm": term})),
+    let may_place = |demands| context.neighbours.may_place(demands);
+    let few = nodes::count(workload.bundle, workload.pod, replicas, may_place)
+        .filter(|nodes| *nodes < replicas)
+        .map(|nodes| {
+            (
+                "fewer nodes than replicas can take the pods",
+                format!("{title} has {replicas} replicas, and {nodes} nodes can take them"),
+                "add nodes that take these pods, then make the anti-affinity a required one",
+            )
+        });
+    let (key, term) = if few.is_none() {
+        (REQUIRED, term)
+    } else {
+        (PREFERRED, json!({"weight": 100, "podAffinityTerm": term}))
     };
     let mut terms = json::items(workload.pod, &["affinity", "podAntiAffinity", key]).to_vec();
     terms.push(term);
@@ -137,18 +149,9 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         )
         .with_fix(vec![edit]),
     ];
-    if let Some(nodes) = nodes {
-        findings.push(
-            finding(
-                POLICY.id,
-                place,
-                "there are fewer nodes than replicas",
-                format!("{title} has {replicas} replicas, and {nodes} nodes can take them"),
-                "add nodes, then make the anti-affinity a required one",
-            )
-            .otherwise(Action::Warn),
-        );
-    }
+    findings.extend(few.map(|(reason, detail, remedy)| {
+        finding(POLICY.id, place.clone(), reason, detail, remedy).otherwise(Action::Warn)
+    }));
     findings
 }
 

@@ -402,3 +402,25 @@ fn many_workloads_that_share_a_large_file_with_what_looks_like_a_template() {
     )});
     assert!(judge(sets(130), [map(&files)]) > 0);
 }
+
+#[test]
+fn many_workloads_that_ask_much_of_many_nodes() {
+    let nodes: Vec<Value> = (0..1000)
+        .map(|index| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": format!("n{index}")}}))
+        .collect();
+    let asking = |count: usize, terms: usize| {
+        let term =
+            json!({"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a"]}]});
+        let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": vec![term; terms]
+        }}});
+        let mut sets = sets(count);
+        for set in &mut sets {
+            set["spec"]["selector"] = json!({"matchLabels": {"app": "nats"}});
+            set["spec"]["template"]["spec"]["affinity"] = affinity.clone();
+        }
+        sets
+    };
+    assert!(judge(asking(500, 100), nodes.clone()) > 0);
+    assert!(judge(asking(1, 10_000), nodes) > 0);
+}

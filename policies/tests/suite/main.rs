@@ -16,6 +16,7 @@
 mod conf;
 mod crowd;
 mod part;
+mod placement;
 mod properties;
 mod purity;
 mod registry;

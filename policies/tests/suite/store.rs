@@ -3,7 +3,7 @@
 use natsguard_policies::settings::Settings;
 use serde_json::json;
 
-use crate::support::{Cluster, bundle, check, findings, lines};
+use crate::support::{Cluster, bundle, check, findings, lines, set};
 
 /// A single server with a store in `/data/js`, on this volume (YAML flow), with more documents.
 fn on_volume(volume: &str, more: &str) -> Vec<String> {
@@ -389,14 +389,6 @@ fn a_store_that_goes_with_the_pod_is_pointed_out() {
     );
 }
 
-fn set(spec: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\nspec:\n  replicas: 3\n  serviceName: nats\n  \
-         selector: {{matchLabels: {{app: nats}}}}\n  template:\n    metadata: {{labels: {{app: nats}}}}\n    spec:\n{spec}      \
-         containers: [{{name: nats, image: nats, args: [-m, '8222']}}]\n"
-    )
-}
-
 #[test]
 fn replicas_are_kept_apart_by_what_is_added_to_what_is_there() {
     let zone = "      affinity:\n        nodeAffinity:\n        podAntiAffinity:\n          \
@@ -441,26 +433,6 @@ fn a_rule_counts_only_when_it_keeps_these_pods_apart() {
     };
     assert!(fine(&spread("DoNotSchedule")));
     assert!(!fine(&spread("ScheduleAnyway")));
-}
-
-#[test]
-fn fewer_nodes_than_replicas_make_a_preference() {
-    let mut bundle = bundle(&set(""));
-    bundle.set_schedulable_nodes(2);
-    let (report, repaired) = check(&bundle, &Settings::default());
-    assert_eq!(
-        lines(&report),
-        [
-            "fix co-located-replicas spec.template.spec.affinity.podAntiAffinity: StatefulSet default/nats has 3 replicas",
-            "warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: \
-             StatefulSet default/nats has 3 replicas, and 2 nodes can take them",
-        ]
-    );
-    let rules = &repaired.bundle.objects()[0].value["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
-    assert_eq!(
-        rules["preferredDuringSchedulingIgnoredDuringExecution"][0]["weight"],
-        100
-    );
 }
 
 #[test]

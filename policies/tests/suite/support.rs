@@ -17,6 +17,15 @@ pub fn objects(yaml: &str) -> Vec<Value> {
         .collect()
 }
 
+/// A StatefulSet of three servers with this in the `spec` of its pods.
+pub fn set(spec: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\nspec:\n  replicas: 3\n  serviceName: nats\n  \
+         selector: {{matchLabels: {{app: nats}}}}\n  template:\n    metadata: {{labels: {{app: nats}}}}\n    spec:\n{spec}      \
+         containers: [{{name: nats, image: nats, args: [-m, '8222']}}]\n"
+    )
+}
+
 /// The objects of a YAML stream as a bundle.
 pub fn bundle(yaml: &str) -> Bundle {
     Bundle::new(objects(yaml).into_iter().map(Object::new).collect(), None)

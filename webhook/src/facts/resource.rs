@@ -106,7 +106,7 @@ pub const CLASSES: Resource = cluster(
     "StorageClass",
     &["get", "list"],
 );
-/// How many nodes can take a pod.
+/// Which nodes can take a pod.
 pub const NODES: Resource = cluster("", "nodes", "Node", &["list"]);
 
 /// Everything that a review reads. A missing right makes facts unknown and breaks nothing.
