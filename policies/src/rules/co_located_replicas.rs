@@ -28,7 +28,9 @@
 //! - fewer nodes than replicas take the pods. No cordoned node does, nor one that the pods' `nodeSelector` or required
 //!   `nodeAffinity` leaves out, nor one with a taint `NoSchedule` or `NoExecute` that their `tolerations` don't name, nor,
 //!   unless they ask for it, one of Windows. What can't be read leaves no node out, and whether a node has room for a pod
-//!   is not looked at.
+//!   is not looked at;
+//! - the volumes of two replicas can be used on one node only, and that is the same: both have a required `nodeAffinity`
+//!   for one `kubernetes.io/hostname`, as local volumes do.
 //!
 //! ## Example
 //!
@@ -71,12 +73,15 @@
 //! - <https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity>
 //! - <https://github.com/nats-io/nats-server/issues/7567>: the defaults assume replicas that do not fail together
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::context::{Context, finding};
 use crate::json;
 use crate::nodes;
 use crate::policy::{Action, Edit, Finding, Policy};
+use crate::storage::claims;
 use crate::workload::{Kind, Workload};
 
 /// The policy.
@@ -127,7 +132,15 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                 "add nodes that take these pods, then make the anti-affinity a required one",
             )
         });
-    let (key, term) = if few.is_none() {
+    let tied = tied_pods(workload).map(|([one, other], host)| {
+        let name = workload.name();
+        (
+            "two replicas have their volumes on one node",
+            format!("the volumes of {name}-{one} and {name}-{other} of {title} are tied to node {host}"),
+            "move the volume of one of them to another node, then make the anti-affinity a required one",
+        )
+    });
+    let (key, term) = if few.is_none() && tied.is_none() {
         (REQUIRED, term)
     } else {
         (PREFERRED, json!({"weight": 100, "podAffinityTerm": term}))
@@ -149,10 +162,26 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         )
         .with_fix(vec![edit]),
     ];
-    findings.extend(few.map(|(reason, detail, remedy)| {
+    let obstacles = few.into_iter().chain(tied);
+    findings.extend(obstacles.map(|(reason, detail, remedy)| {
         finding(POLICY.id, place.clone(), reason, detail, remedy).otherwise(Action::Warn)
     }));
     findings
+}
+
+/// The first two pods whose volumes can be used on one host only, which is the same, and that host.
+fn tied_pods<'a>(workload: &Workload<'a>) -> Option<([u32; 2], &'a str)> {
+    let templates: Vec<&str> =
+        json::items(&workload.object.value, &["spec", "volumeClaimTemplates"])
+            .iter()
+            .filter_map(|template| json::text(template, &["metadata", "name"]))
+            .collect();
+    let mut pods = BTreeMap::new();
+    claims::of_templates(workload, &templates).find_map(|(pod, claim)| {
+        let host = claims::volume_of(workload, &claim).and_then(claims::host_of)?;
+        let first = *pods.entry(host).or_insert(pod);
+        (first != pod).then_some(([first, pod], host))
+    })
 }
 
 fn is_kept_apart(workload: &Workload<'_>) -> bool {

@@ -1,5 +1,7 @@
 //! The claims of a StatefulSet's pods, and the volumes that they are bound to.
 
+use serde_json::Value;
+
 use crate::bundle::Object;
 use crate::json;
 use crate::workload::Workload;
@@ -33,4 +35,22 @@ pub fn volume_of<'a>(workload: &Workload<'a>, claim: &str) -> Option<&'a Object>
         .and_then(|name| bundle.lookup("", "PersistentVolume", "", name).found())
         .map(|(_, volume)| volume);
     named.or_else(|| bundle.volume_of_claim(namespace, claim))
+}
+
+/// The one host that a PersistentVolume can be used on, by its label `kubernetes.io/hostname`.
+pub fn host_of(volume: &Object) -> Option<&str> {
+    let path = ["spec", "nodeAffinity", "required", "nodeSelectorTerms"];
+    let [term] = json::items(&volume.value, &path) else {
+        return None;
+    };
+    json::items(term, &["matchExpressions"])
+        .iter()
+        .find_map(|expression| {
+            let is_host = json::text(expression, &["key"]) == Some("kubernetes.io/hostname")
+                && json::text(expression, &["operator"]) == Some("In");
+            match json::items(expression, &["values"]) {
+                [Value::String(host)] if is_host => Some(host.as_str()),
+                _ => None,
+            }
+        })
 }

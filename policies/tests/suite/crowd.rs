@@ -424,3 +424,12 @@ fn many_workloads_that_ask_much_of_many_nodes() {
     assert!(judge(asking(500, 100), nodes.clone()) > 0);
     assert!(judge(asking(1, 10_000), nodes) > 0);
 }
+
+#[test]
+fn many_templates_of_many_pods() {
+    let template = json!({"metadata": {"name": "data"}});
+    let mut set = set("nats", "nats", 1000);
+    set["spec"]["selector"] = json!({"matchLabels": {"app": "nats"}});
+    set["spec"]["volumeClaimTemplates"] = vec![template; 40_000].into();
+    assert!(judge(vec![set], []) > 0);
+}

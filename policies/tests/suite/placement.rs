@@ -1,4 +1,4 @@
-//! Which nodes make the anti-affinity that is added a preference.
+//! Which nodes and which volumes make the anti-affinity that is added a preference.
 
 use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
@@ -296,4 +296,128 @@ fn a_node_of_windows_takes_those_who_ask_for_it() {
     assert!(!takes(&linux, "os: {name: windows}"));
     // Nothing says what it is of.
     assert!(takes("metadata: {name: a}", "os: {name: windows}"));
+}
+
+/// A set with claims from two templates, of which these are bound to volumes with this `nodeAffinity.required`.
+fn bound(volumes: &[(&str, &str)]) -> String {
+    let volumes: String = volumes
+        .iter()
+        .map(|(claim, affinity)| {
+            format!(
+                "---\napiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv-{claim}}}\n\
+                 spec: {{claimRef: {{namespace: default, name: {claim}}}, nodeAffinity: {{required: {affinity}}}}}\n"
+            )
+        })
+        .collect();
+    format!(
+        "{}  volumeClaimTemplates: [{{metadata: {{name: data}}}}, {{metadata: {{name: logs}}}}]\n{volumes}",
+        set("")
+    )
+}
+
+fn host(name: &str) -> String {
+    format!(
+        "{{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{name}]}}]}}]}}"
+    )
+}
+
+fn tied(pods: &str) -> String {
+    format!(
+        "warn co-located-replicas spec.template.spec.affinity.podAntiAffinity: \
+         the volumes of {pods} of StatefulSet default/nats are tied to node a"
+    )
+}
+
+#[test]
+fn replicas_whose_volumes_lie_on_one_node_are_not_kept_apart_for_good() {
+    let (a, b, c) = (host("a"), host("b"), host("c"));
+    let apart = [
+        ("data-nats-0", &*a),
+        ("data-nats-1", &*b),
+        ("data-nats-2", &*c),
+    ];
+    assert_eq!(placed(&bound(&apart)), (vec![FIXED.to_owned()], required()));
+    let together = [
+        ("data-nats-0", &*a),
+        ("data-nats-1", &*b),
+        ("data-nats-2", &*a),
+    ];
+    assert_eq!(
+        placed(&bound(&together)),
+        (
+            vec![FIXED.to_owned(), tied("nats-0 and nats-2")],
+            preferred()
+        )
+    );
+    let of_others = [("data-nats-0", &*a), ("logs-nats-1", &*a)];
+    assert_eq!(
+        placed(&bound(&of_others)),
+        (
+            vec![FIXED.to_owned(), tied("nats-0 and nats-1")],
+            preferred()
+        )
+    );
+    // Both reasons are told.
+    assert_eq!(
+        placed(&format!(
+            "{}{}",
+            bound(&of_others),
+            nodes(&["metadata: {name: a}"])
+        )),
+        (
+            vec![FIXED.to_owned(), few(1), tied("nats-0 and nats-1")],
+            preferred()
+        )
+    );
+}
+
+#[test]
+fn a_claim_names_its_volume_as_well() {
+    let claims: String = (0..2)
+        .map(|pod| {
+            format!(
+                "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data-nats-{pod}}}\n\
+                 spec: {{volumeName: pv-{pod}}}\n---\napiVersion: v1\nkind: PersistentVolume\n\
+                 metadata: {{name: pv-{pod}}}\nspec: {{nodeAffinity: {{required: {}}}}}\n",
+                host("a")
+            )
+        })
+        .collect();
+    assert_eq!(
+        placed(&format!("{}{claims}", bound(&[]))).0,
+        [FIXED.to_owned(), tied("nats-0 and nats-1")]
+    );
+}
+
+#[test]
+fn volumes_that_tie_no_two_replicas_to_a_node_change_nothing() {
+    let a = host("a");
+    let either = host("a, b");
+    let zone =
+        "{nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a]}]}]}";
+    let not = "{nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: NotIn, values: [a]}]}]}";
+    let expression =
+        "{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [a]}]}";
+    let terms = format!(
+        "{{nodeSelectorTerms: [{expression}, {{matchExpressions: [{{key: b, operator: Exists}}]}}]}}"
+    );
+    for volumes in [
+        // One pod has both.
+        [("data-nats-0", &*a), ("logs-nats-0", &*a)],
+        // A pod that is no longer there, and one of another set.
+        [("data-nats-0", &*a), ("data-nats-3", &*a)],
+        [("data-nats-0", &*a), ("data-other-1", &*a)],
+        [("data-nats-0", &*a), ("more-nats-1", &*a)],
+        [("data-nats-0", &*a), ("data-nats-1", &*either)],
+        [("data-nats-0", zone), ("data-nats-1", zone)],
+        [("data-nats-0", not), ("data-nats-1", not)],
+        [("data-nats-0", &*terms), ("data-nats-1", &*terms)],
+        [("data-nats-0", "null"), ("data-nats-1", "{}")],
+    ] {
+        assert_eq!(
+            placed(&bound(&volumes)),
+            (vec![FIXED.to_owned()], required()),
+            "{volumes:?}"
+        );
+    }
 }

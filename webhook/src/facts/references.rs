@@ -10,8 +10,9 @@ use super::resource::{
 };
 use super::{Facts, Known, Query};
 
-/// The claims of one template are alike; so many are looked at.
-const CLAIMS_PER_TEMPLATE: u64 = 3;
+/// So many claims of one template are looked at. They are alike but for the nodes that their volumes may be tied to, and
+/// clusters of more servers than these are rare.
+const CLAIMS_PER_TEMPLATE: u64 = 5;
 
 /// The older way to name a StorageClass.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";

@@ -101,6 +101,8 @@ async fn a_workload_leads_to_all_that_its_rules_read() {
         named(&CLAIMS, "data-nats-2"),
         named(&CLAIMS, "data-nats-3"),
         named(&CLAIMS, "data-nats-4"),
+        named(&CLAIMS, "data-nats-5"),
+        named(&CLAIMS, "data-nats-6"),
         named(&CLASSES, "fast"),
         named(&VOLUMES, "pv-3"),
     ];

@@ -354,6 +354,34 @@ fn replicas_are_kept_apart_as_far_as_there_are_nodes() {
 }
 
 #[test]
+fn replicas_whose_local_volumes_lie_on_one_node_are_not_kept_apart_for_good() {
+    let nats = Nats::sound().without_affinity().with_class("");
+    let local = |pod: u32| {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pv-{pod}")},
+            "spec": {
+                "local": {"path": "/a"}, "claimRef": {"namespace": "messaging", "name": format!("data-nats-{pod}")},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                    {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}
+                ]}]}}
+            }
+        })
+    };
+    let world = World::default();
+    world.state.lock().unwrap().objects = vec![local(0), local(2)];
+    world.apply(&nats.service);
+    world.apply(&nats.map);
+    let written = world.apply(&nats.set);
+    let rules = &written.object["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
+    assert!(rules["preferredDuringSchedulingIgnoredDuringExecution"].is_array());
+    assert!(rules["requiredDuringSchedulingIgnoredDuringExecution"].is_null());
+    assert_eq!(
+        written.warnings[1],
+        "natsguard co-located-replicas: two replicas have their volumes on one node"
+    );
+}
+
+#[test]
 fn a_service_that_hides_pods_is_repaired_when_its_workload_is_known() {
     let mut nats = Nats::sound();
     nats.service["spec"] = json!({"clusterIP": "None", "selector": {"app": "nats"}});
