@@ -20,11 +20,14 @@ fn domain(text: &str) -> Option<String> {
         (words.next() == Some("search")).then(|| words.map(str::to_ascii_lowercase).collect())
     };
     let searched = text.lines().filter_map(words).next_back()?;
-    let services = searched.iter().filter_map(|word| word.strip_prefix("svc."));
-    let domains = services.filter(|domain| searched.iter().any(|word| word == domain));
-    let domain = domains
-        .min_by_key(|domain| domain.len())?
-        .trim_end_matches('.');
+    let domain = searched.windows(3).find_map(|searched| {
+        let [namespace, services, domain] = searched else {
+            return None;
+        };
+        let is_so =
+            *services == format!("svc.{domain}") && namespace.ends_with(&format!(".{services}"));
+        is_so.then(|| domain.trim_end_matches('.'))
+    })?;
     is_domain(domain).then(|| domain.to_owned())
 }
 
@@ -49,10 +52,8 @@ mod tests {
         );
         // A namespace called svc.
         assert_eq!(of("svc.svc.a.b svc.a.b a.b"), Some("a.b".to_owned()));
-        assert_eq!(
-            of("corp.example svc.corp.example"),
-            Some("corp.example".to_owned())
-        );
+        // The node's own come last.
+        assert_eq!(of("a.svc.b.c svc.b.c b.c svc.b b"), Some("b.c".to_owned()));
     }
 
     #[test]
@@ -61,8 +62,9 @@ mod tests {
             "",
             "nameserver 1.1.1.1\n",
             "search corp.example svc.other.example\n",
-            "search a.svc. svc. .\n",
-            "search svc.a.b a.b\nsearch corp.example\n",
+            "search a.svc._ svc._ _\n",
+            "search a.svc.b.c svc.b.c b.c\nsearch corp.example\n",
+            "search svc.corp.example corp.example\n",
         ] {
             assert_eq!(domain(text), None, "{text:?}");
         }
