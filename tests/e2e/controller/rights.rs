@@ -65,7 +65,7 @@ fn is_unseen(right: &Right) -> bool {
 }
 
 async fn work(space: &Space) -> Result<()> {
-    let flags = "--set controller.reports=openreports --set controller.scanEvery=5s";
+    let flags = "--set controller.reports=openreports --set controller.scanEvery=5s --set controller.restartAfter=5s";
     space.target.install(&space.stop, flags).await?;
     scale_controller(space, 0).await?;
     // No server finds another with this file.

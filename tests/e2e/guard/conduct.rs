@@ -133,7 +133,7 @@ pub async fn idle(space: &Space) -> Result<()> {
     let pauses: &[u64] = if space.options.full {
         &[1, 2, 5, 10, 30, 60, 89, 91, 119, 121]
     } else {
-        &[1, 2, 5, 9]
+        &[1, 2, 5]
     };
     let (before, start) = (space.target.calls().await?, Instant::now());
     let api: Api<_> = space.api();
