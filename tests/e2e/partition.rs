@@ -15,7 +15,7 @@ async fn never_forms(space: &Space, nats: &Nats) -> Result<()> {
     space
         .wait_pods(LABELS, 3, START, "running", is_running)
         .await?;
-    let observed = Duration::from_secs(if space.options.full { 180 } else { 20 });
+    let observed = Duration::from_secs(if space.options.full { 180 } else { 12 });
     let start = Instant::now();
     while start.elapsed() < observed {
         let ready = space
