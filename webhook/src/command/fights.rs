@@ -1,6 +1,5 @@
 //! Says which objects are repaired again and again: in the log, in a metric, and as an Event where people look.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Client;
@@ -8,8 +7,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 use super::events;
-use crate::admission::{Admission, Answer, Fight, Fights, Step};
-use crate::server::Reviewer;
+use crate::admission::{Admission, Fight, Fights, Step};
+use crate::server::{Deciding, Reviewer};
 use crate::telemetry::metrics::Metrics;
 
 /// So many fights wait to be told; more at once are told when they go on.
@@ -38,12 +37,7 @@ pub(super) fn watched(
 }
 
 impl Reviewer for Watched {
-    fn answer<'a>(
-        &'a self,
-        step: Step,
-        body: &'a [u8],
-        deadline: Instant,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
+    fn answer<'a>(&'a self, step: Step, body: &'a [u8], deadline: Instant) -> Deciding<'a> {
         Box::pin(async move {
             let answer = self.admission.answer(step, body, deadline).await;
             let mut fights = self.fights.lock().unwrap_or_else(PoisonError::into_inner);

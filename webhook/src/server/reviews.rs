@@ -17,30 +17,17 @@ use super::body;
 use super::budget::Budget;
 use super::limits::Limits;
 use super::refusal::Refusal;
-use crate::admission::{Admission, Answer, Step};
+use crate::admission::{Answer, Step};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{log, traces};
+
+/// A boxed future, so that [`Reviewer`] can be an object.
+pub type Deciding<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// Who decides. The server knows nothing of how.
 pub trait Reviewer: Send + Sync {
     /// One AdmissionReview in, one out.
-    fn answer<'a>(
-        &'a self,
-        step: Step,
-        body: &'a [u8],
-        deadline: Instant,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
-}
-
-impl Reviewer for Admission {
-    fn answer<'a>(
-        &'a self,
-        step: Step,
-        body: &'a [u8],
-        deadline: Instant,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
-        Box::pin(self.answer(step, body, deadline))
-    }
+    fn answer<'a>(&'a self, step: Step, body: &'a [u8], deadline: Instant) -> Deciding<'a>;
 }
 
 /// What all reviews share.

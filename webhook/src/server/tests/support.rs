@@ -1,7 +1,6 @@
 //! A server on a port of its own, and a client that can misbehave.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use crate::certificates::served::Served;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::limits::Limits;
 use crate::server::tls::Tls;
-use crate::server::{Reviewer, Server};
+use crate::server::{Deciding, Reviewer, Server};
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) const NAME: &str = "natsguard.natsguard.svc";
@@ -34,12 +33,7 @@ pub(crate) const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"A
 struct Obedient;
 
 impl Reviewer for Obedient {
-    fn answer<'a>(
-        &'a self,
-        step: Step,
-        body: &'a [u8],
-        deadline: Instant,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
+    fn answer<'a>(&'a self, step: Step, body: &'a [u8], deadline: Instant) -> Deciding<'a> {
         Box::pin(async move {
             let word = std::str::from_utf8(body).unwrap_or_default();
             if word == "panic" {
