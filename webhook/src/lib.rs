@@ -20,6 +20,7 @@ pub mod repair;
 pub mod reports;
 mod resolver;
 pub mod rights;
+mod room;
 pub mod server;
 pub mod settings;
 pub mod telemetry;

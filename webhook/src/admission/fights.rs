@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Decision, Record, Step};
+use crate::room;
 
 /// More repairs of one object within so long are a fight. Each replica sees its share of the reviews only.
 const LIMITS: [(usize, Duration); 2] = [(4, MINUTE), (15, HOUR)];
@@ -62,7 +63,12 @@ impl Fights {
             record.namespace.clone(),
             record.name.clone(),
         );
-        self.forget(&object, now);
+        if self.0.len() >= MOST {
+            self.0.retain(|_, repairs| repairs.within(HOUR, now) > 0);
+        }
+        room::make(&mut self.0, &object, MOST, |repairs| {
+            repairs.made.last().copied()
+        });
         let repairs = self.0.entry(object).or_default();
         let (repairs, within) = repairs.add(now)?;
         Some(Fight {
@@ -73,20 +79,6 @@ impl Fights {
             repairs,
             minutes: within.as_secs() / 60,
         })
-    }
-
-    /// Makes room for one more.
-    fn forget(&mut self, object: &Object, now: Instant) {
-        if self.0.len() < MOST || self.0.contains_key(object) {
-            return;
-        }
-        self.0.retain(|_, repairs| repairs.within(HOUR, now) > 0);
-        let oldest = self.0.iter().min_by_key(|(_, repairs)| repairs.made.last());
-        if let Some(oldest) = oldest.map(|(object, _)| object.clone())
-            && self.0.len() >= MOST
-        {
-            self.0.remove(&oldest);
-        }
     }
 }
 

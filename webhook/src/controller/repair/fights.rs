@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::plan::Target;
+use crate::room;
 
 /// So many repairs of one object within so long are made.
 const LIMITS: [(usize, Duration); 2] = [(3, MINUTE), (10, HOUR)];
@@ -75,14 +76,10 @@ impl Fights {
     pub(super) fn repaired(&self, fault: &Fault, now: Instant) {
         let mut records = self.lock();
         records.retain(|known, record| known == fault || !record.is_over(now));
-        if records.len() >= MOST && !records.contains_key(fault) {
-            // One that is left alone, or was, is known to be fought for.
-            let worth = |record: &Record| (record.tried.is_some(), record.last());
-            let least = records.iter().min_by_key(|(_, record)| worth(record));
-            if let Some(least) = least.map(|(fault, _)| fault.clone()) {
-                records.remove(&least);
-            }
-        }
+        // One that is left alone, or was, is known to be fought for.
+        room::make(&mut records, fault, MOST, |record| {
+            (record.tried.is_some(), record.last())
+        });
         let record = records.entry(fault.clone()).or_default();
         record.until = None;
         record.repairs.retain(|at| now - *at < HOUR);

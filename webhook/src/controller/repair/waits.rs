@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::room;
+
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_mins(10);
 /// What did not fail for so long, though it would have been tried, works, or is not tried any more.
@@ -59,12 +61,7 @@ impl<K: Ord + Clone> Waits<K> {
     ) -> Duration {
         let mut all = self.lock();
         all.retain(|_, failing| now < failing.last + OVER);
-        if all.len() >= MOST && !all.contains_key(key) {
-            let least = all.iter().min_by_key(|(_, failing)| failing.wait);
-            if let Some(least) = least.map(|(key, _)| key.clone()) {
-                all.remove(&least);
-            }
-        }
+        room::make(&mut all, key, MOST, |failing| failing.wait);
         let failing = all.entry(key.clone()).or_insert(Failing {
             since: now,
             last: now,
