@@ -142,17 +142,18 @@ impl Facts {
 
     /// The questions that stayed without an answer.
     pub fn missing(&self) -> impl Iterator<Item = &Query> {
-        self.answers
-            .iter()
-            .filter(|(_, known)| matches!(known, Known::Unknown | Known::TooMuch))
-            .map(|(query, _)| query)
+        self.of_which(|known| matches!(known, Known::Unknown | Known::TooMuch))
     }
 
-    /// The questions that may be answered another time.
+    /// Those of them that may be answered another time.
     pub fn late(&self) -> impl Iterator<Item = &Query> {
-        self.answers
-            .iter()
-            .filter(|(_, known)| matches!(known, Known::Unknown))
+        self.of_which(|known| matches!(known, Known::Unknown))
+    }
+
+    fn of_which(&self, is: fn(&Known) -> bool) -> impl Iterator<Item = &Query> {
+        let answers = self.answers.iter();
+        answers
+            .filter(move |(_, known)| is(known))
             .map(|(query, _)| query)
     }
 

@@ -52,6 +52,15 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Settings, String> {
     Ok(settings)
 }
 
+/// With what no file says.
+fn here_and_now(settings: Settings) -> Settings {
+    Settings {
+        today: Some(today()),
+        found_domain: resolver::cluster_domain(),
+        ..settings
+    }
+}
+
 /// Whether there is nothing but comments and nulls.
 fn is_empty(bytes: &[u8]) -> bool {
     let text = str::from_utf8(bytes).unwrap_or("?");
@@ -89,7 +98,7 @@ pub struct Watch {
 impl Watch {
     /// Settings that must be good to begin with; without a path they are the defaults.
     pub fn open(path: Option<PathBuf>) -> Result<Self, String> {
-        let (seen, mut settings) = match &path {
+        let (seen, settings) = match &path {
             Some(path) => {
                 let bytes = read(path)?;
                 let settings = parse(&bytes, path)?;
@@ -97,8 +106,7 @@ impl Watch {
             }
             None => (Vec::new(), Settings::default()),
         };
-        settings.today = Some(today());
-        settings.found_domain = resolver::cluster_domain();
+        let settings = here_and_now(settings);
         Ok(Self {
             path,
             current: Arc::new(ArcSwap::from_pointee(settings)),
@@ -136,10 +144,8 @@ impl Watch {
         };
         self.seen = found;
         Some(match settings {
-            Ok(mut settings) => {
-                settings.today = Some(today());
-                settings.found_domain = resolver::cluster_domain();
-                self.current.store(Arc::new(settings));
+            Ok(settings) => {
+                self.current.store(Arc::new(here_and_now(settings)));
                 self.generation += 1;
                 Event::Replaced {
                     generation: self.generation,

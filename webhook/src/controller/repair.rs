@@ -404,7 +404,7 @@ impl Repairer {
             return Ok(false);
         }
         let pods = self.pods(set).await?;
-        if !server.has_reloader && !server.holds_data && is_new(set, &pods) {
+        if server.may_restart() && is_new(set, &pods) {
             return Ok(true);
         }
         let running = pods.iter().filter(|pod| is_running(pod));
@@ -429,7 +429,7 @@ impl Repairer {
         server: &Server,
         again: &mut Soonest,
     ) -> Result<(), RepairError> {
-        if server.has_reloader || server.reviewed().is_none() || ready_replicas(set) > 0 {
+        if !server.may_restart() || server.reviewed().is_none() || ready_replicas(set) > 0 {
             return Ok(());
         }
         let pods = self.pods(set).await?;

@@ -68,8 +68,7 @@ pub(super) fn restart(pod: &Pod, server: &Server, now: Timestamp, after: Duratio
     let (Some(made), Some(started), Some(reviewed)) = (made, started, server.reviewed()) else {
         return Restart::No;
     };
-    if server.has_reloader
-        || server.holds_data
+    if !server.may_restart()
         || pod.metadata.deletion_timestamp.is_some()
         || made.0 > reviewed
         || started.0 > reviewed

@@ -64,6 +64,11 @@ impl Server {
         })
     }
 
+    /// Whether a restart may be what it takes, and harms nothing.
+    pub(super) fn may_restart(&self) -> bool {
+        !self.has_reloader && !self.holds_data
+    }
+
     /// Whether it reads a file of an object.
     pub(super) fn reads(&self, target: &Target) -> bool {
         self.files.iter().any(|file| file.target == *target)
