@@ -62,6 +62,13 @@ fn series(expression: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The panels of the dashboard.
+fn panels() -> Vec<Value> {
+    let mut dashboard: Value =
+        serde_json::from_str(&helm::file("files/dashboard.json")).expect("the dashboard is JSON");
+    serde_json::from_value(dashboard["panels"].take()).expect("panels")
+}
+
 #[test]
 fn metrics_are_found_in_the_source() {
     let names = registered();
@@ -127,9 +134,7 @@ fn prometheus_takes_the_alerts() {
 
 #[test]
 fn prometheus_takes_what_the_panels_ask() {
-    let dashboard: Value =
-        serde_json::from_str(&helm::file("files/dashboard.json")).expect("the dashboard is JSON");
-    let panels = dashboard["panels"].as_array().expect("panels");
+    let panels = panels();
     let targets = panels
         .iter()
         .flat_map(|panel| panel["targets"].as_array().expect("targets"));
@@ -204,11 +209,9 @@ fn the_controller_has_alerts_of_its_own() {
 
 #[test]
 fn panels_ask_for_metrics_that_exist_and_do_not_overlap() {
-    let dashboard: Value =
-        serde_json::from_str(&helm::file("files/dashboard.json")).expect("the dashboard is JSON");
-    let panels = dashboard["panels"].as_array().expect("panels");
+    let panels = panels();
     let (mut ids, mut taken, mut asked) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for panel in panels {
+    for panel in &panels {
         let title = panel["title"].as_str().expect("a title");
         assert!(
             ids.insert(panel["id"].as_u64()),

@@ -22,3 +22,17 @@ pub(crate) fn go(arguments: impl FnOnce(&mut Command)) -> String {
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Builds the program of the module in a folder beside whoever runs, and says where it is.
+pub fn build(module: &Path, name: &str) -> PathBuf {
+    let program = std::env::current_exe()
+        .expect("a test knows its own path")
+        .with_file_name(name);
+    go(|go| {
+        go.args(["build", "-o"])
+            .arg(&program)
+            .arg(".")
+            .current_dir(module);
+    });
+    program
+}

@@ -8,6 +8,6 @@
 
 pub mod bed;
 pub mod cluster;
-mod go;
+pub mod go;
 pub mod oracle;
 pub mod server;

@@ -1,6 +1,6 @@
 //! nats-server's own configuration parser, as a process to ask.
 
-use crate::go::{go, module};
+use crate::go;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -69,16 +69,7 @@ impl Drop for Oracle {
 
 /// Builds the oracle and says where it is.
 pub fn build() -> PathBuf {
-    let program = std::env::current_exe()
-        .expect("a test knows its own path")
-        .with_file_name("oracle");
-    go(|go| {
-        go.args(["build", "-o"])
-            .arg(&program)
-            .arg(".")
-            .current_dir(module());
-    });
-    program
+    go::build(&go::module(), "oracle")
 }
 
 fn encode(bytes: &[u8]) -> Value {
