@@ -94,5 +94,6 @@ pub(crate) fn finding(
         remedy: remedy.into(),
         fix: None,
         otherwise: None,
+        rests_on_workload: false,
     }
 }

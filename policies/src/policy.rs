@@ -88,6 +88,9 @@ pub struct Finding {
     pub fix: Option<Fix>,
     /// What is done when it is not repaired, where that is not what the policy says.
     pub otherwise: Option<Action>,
+    /// Whether another pod template (its image, environment, mounts, limits) or number of pods may make it right: it is
+    /// judged when the workload is written, and not when its file is.
+    pub rests_on_workload: bool,
 }
 
 impl Finding {
@@ -95,6 +98,13 @@ impl Finding {
     #[must_use]
     pub fn with_fix(mut self, edits: Vec<Edit>) -> Self {
         self.fix = (!edits.is_empty()).then_some(Fix { edits });
+        self
+    }
+
+    /// The same finding, which another pod template or number of pods may make right.
+    #[must_use]
+    pub fn rests_on_workload(mut self) -> Self {
+        self.rests_on_workload = true;
         self
     }
 

@@ -1,6 +1,7 @@
 //! One AdmissionReview in, one out: reads the envelope, gathers the facts, decides, answers.
 
 mod change;
+mod claim;
 mod decision;
 mod fault;
 mod fights;

@@ -108,7 +108,8 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             };
             let detail = Route::parse(&decision.entry.text).shown();
             let place = decision.entry.place.clone();
-            Some(finding(POLICY.id, place, reason, detail, "remove it").with_fix(plan.edit(index)))
+            let found = finding(POLICY.id, place, reason, detail, "remove it");
+            Some(found.rests_on_workload().with_fix(plan.edit(index)))
         })
         .collect();
     if !plan.missing.is_empty() {
@@ -130,7 +131,8 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             plan.missing.join(", ")
         );
         let place = plan.home.place().clone();
-        findings.push(finding(POLICY.id, place, MISSING, detail, remedy).with_fix(edits));
+        let found = finding(POLICY.id, place, MISSING, detail, remedy);
+        findings.push(found.rests_on_workload().with_fix(edits));
     }
     findings
 }

@@ -149,6 +149,8 @@ fn limit(
     let below = bound.map_or_else(String::new, |(bytes, what)| {
         format!(" of at most {bytes} bytes ({what})")
     });
+    // What there is, is the claim's and the container's to say.
+    let rests_on_workload = matches!(limit, Limit::Bytes(..));
     let (place, reason, detail, remedy) = match limit {
         Limit::Unset => (
             block.clone(),
@@ -179,5 +181,10 @@ fn limit(
         ),
         Limit::Unseen => return None,
     };
-    Some(finding(POLICY.id, place, reason, detail, remedy))
+    let found = finding(POLICY.id, place, reason, detail, remedy);
+    Some(if rests_on_workload {
+        found.rests_on_workload()
+    } else {
+        found
+    })
 }

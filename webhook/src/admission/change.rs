@@ -60,11 +60,24 @@ impl Change<'_> {
         self.old.is_none_or(|old| self.differs(old, pointer))
     }
 
-    /// Whether the object is on its way out.
-    pub(super) fn is_ending(&self) -> bool {
-        self.object
-            .pointer("/metadata/deletionTimestamp")
-            .is_some_and(|time| !time.is_null())
+    /// Whether the request only lets go of an object that is being deleted: a finalizer that keeps it makes it no safer to
+    /// change anything else.
+    pub(super) fn is_release(&self) -> bool {
+        let is_same = |old: &Value| {
+            let spoken_of = |object: &Value| {
+                let mut object = object.clone();
+                for part in ["metadata", "status"] {
+                    object.as_object_mut().map(|fields| fields.remove(part));
+                }
+                object
+            };
+            spoken_of(old) == spoken_of(self.object)
+        };
+        let is_ending = |old: &&Value| {
+            let time = old.pointer("/metadata/deletionTimestamp");
+            time.is_some_and(|time| !time.is_null())
+        };
+        self.old.filter(is_ending).is_some_and(is_same)
     }
 
     fn differs(&self, old: &Value, pointer: &str) -> bool {

@@ -11,6 +11,7 @@ use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
 use super::change::Change;
+use super::claim::is_from_template;
 use super::fault::{Fault, beyond, brought_in, exempted, faults};
 use super::message;
 use super::patch::{Made, make};
@@ -54,7 +55,7 @@ impl<'a> Case<'a> {
         let Some((bundle, id)) = self.bundle() else {
             return Verdict::default();
         };
-        if change.is_ending() {
+        if change.is_release() {
             return Verdict::default();
         }
         // The answer may take a parse of the file, and a long list has thousands of edits.
@@ -107,7 +108,10 @@ impl<'a> Case<'a> {
         let Some((bundle, id)) = self.bundle() else {
             return Verdict::default();
         };
-        if change.is_ending() {
+        if change.is_release() {
+            return Verdict::default();
+        }
+        if self.is_asked_for(&bundle, id) {
             return Verdict::default();
         }
         let report = evaluate(&bundle, self.settings);
@@ -139,21 +143,23 @@ impl<'a> Case<'a> {
     }
 
     fn judge(&self, fault: Fault, is_new: bool, id: ObjectId) -> Answer {
-        let is_own = fault.finding.place.object == id;
-        let action = fault.unrepaired();
+        let is_grave = is_new && fault.unrepaired() == Action::Deny;
         if !self.answers_for(&fault, id) {
             // It says what it does to the workload.
-            let is_grave = is_new && action == Action::Deny;
-            return if is_grave && fault.action == Action::Deny {
-                Answer::Warn(message::warning(&fault), fault)
-            } else {
-                Answer::Nothing
+            return match (
+                is_grave && fault.action == Action::Deny,
+                self.may_deny(&fault),
+            ) {
+                (true, true) => Answer::Deny(fault),
+                (true, false) => Answer::Warn(message::warning(&fault), fault),
+                (false, _) => Answer::Nothing,
             };
         }
+        let is_own = fault.finding.place.object == id;
         if !is_own && fault.action == Action::Fix {
             return Answer::Warn(message::pending(&fault), fault);
         }
-        if action == Action::Deny && is_new {
+        if is_grave && self.may_deny(&fault) {
             return Answer::Deny(fault);
         }
         Answer::Warn(message::warning(&fault), fault)
@@ -162,6 +168,26 @@ impl<'a> Case<'a> {
     /// A workload answers for all its parts, a part for itself.
     fn answers_for(&self, fault: &Fault, id: ObjectId) -> bool {
         fault.finding.place.object == id || self.subject.is_workload()
+    }
+
+    /// Whether the object may be refused for what is wrong: a workload for everything, a part for what holds whatever its
+    /// workload becomes. One upgrade may change both, and the workload is written last.
+    fn may_deny(&self, fault: &Fault) -> bool {
+        let is_the_parts = match self.subject.kind {
+            _ if self.subject.is_workload() => return true,
+            "PersistentVolumeClaim" => true,
+            // What gives the pods their names is settled when a StatefulSet is made.
+            "Service" if fault.finding.place.pointer == "/spec/serviceName" => true,
+            _ => !fault.is_in_workload,
+        };
+        is_the_parts && !fault.finding.rests_on_workload
+    }
+
+    /// Whether a StatefulSet that was let through has it made.
+    fn is_asked_for(&self, bundle: &Bundle, id: ObjectId) -> bool {
+        let claim = bundle.object(id);
+        let is_new_claim = self.old.is_none() && self.subject.kind == "PersistentVolumeClaim";
+        is_new_claim && claim.is_some_and(|claim| is_from_template(claim, bundle))
     }
 
     /// The nats.conf files that nobody mounts yet, so that nobody can say whose routes they hold.

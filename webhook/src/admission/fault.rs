@@ -18,15 +18,21 @@ pub struct Fault {
     pub object: String,
     /// What keeps it from being repaired: `ConfigMap nats is immutable`.
     pub frozen: Option<String>,
+    /// Whether what holds it is the workload, and none of its parts.
+    pub is_in_workload: bool,
 }
 
-/// Policy, reason, object: what a fault is, wherever it stands.
-type Kind<'a> = (&'static str, &'static str, &'a str);
+/// Policy, reason, object, and whether it is refused: what a fault is, wherever it stands. One that was a warning and is
+/// refused now is another.
+type Kind<'a> = (&'static str, &'static str, &'a str, bool);
 
 impl Fault {
     /// The fault behind a finding of a bundle.
     pub(super) fn new(judged: &Judged, bundle: &Bundle) -> Self {
-        let object = bundle.object(judged.finding.place.object).map(|object| {
+        let place = &judged.finding.place;
+        let holder = bundle.object(place.object);
+        let is_in_workload = holder.is_some_and(|holder| !is_part(holder.group(), holder.kind()));
+        let object = holder.map(|object| {
             let kind = object.kind();
             match bundle.namespace(object) {
                 Some(namespace) => format!("{kind} {namespace}/{}", object.name()),
@@ -38,6 +44,7 @@ impl Fault {
             action: judged.action,
             object: object.unwrap_or_default(),
             frozen: judged.frozen.and_then(|id| bundle.object(id)?.hindrance()),
+            is_in_workload,
         }
     }
 
@@ -52,7 +59,9 @@ impl Fault {
     }
 
     fn kind(&self) -> Kind<'_> {
-        (self.finding.policy, self.finding.reason, &self.object)
+        let is_grave = self.unrepaired() == Action::Deny;
+        let finding = &self.finding;
+        (finding.policy, finding.reason, &self.object, is_grave)
     }
 
     /// Everything that is said of it.
@@ -64,6 +73,12 @@ impl Fault {
             finding.detail.as_str(),
         )
     }
+}
+
+/// Whether a kind is a part of workloads: a file, a name or a place for the store, that comes and goes beside them.
+pub(super) fn is_part(group: &str, kind: &str) -> bool {
+    let parts = ["ConfigMap", "Secret", "Service", "PersistentVolumeClaim"];
+    group.is_empty() && parts.contains(&kind)
 }
 
 /// The faults of a report.
@@ -147,10 +162,12 @@ mod tests {
                 remedy: String::new(),
                 fix: None,
                 otherwise: None,
+                rests_on_workload: false,
             },
             action: Action::Deny,
             object: "ConfigMap messaging/nats".to_owned(),
             frozen: None,
+            is_in_workload: false,
         }
     }
 
@@ -176,6 +193,17 @@ mod tests {
         let mut other = fault("routes[0]", "a");
         other.object = "ConfigMap messaging/other".to_owned();
         assert_eq!(brought_in(&[other], &[fault("routes[0]", "a")]), [true]);
+    }
+
+    #[test]
+    fn a_fault_that_gets_worse_is_another_fault() {
+        let mut before = fault("routes[0]", "a");
+        before.action = Action::Warn;
+        let after = [fault("routes[0]", "a")];
+        assert_eq!(brought_in(&after, std::slice::from_ref(&before)), [true]);
+        assert_eq!(brought_in(std::slice::from_ref(&before), &after), [true]);
+        let better = [before.clone()];
+        assert_eq!(brought_in(&better, std::slice::from_ref(&before)), [false]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod create;
 mod hostile;
 mod manifests;
+mod parts;
 mod properties;
 mod support;
 mod update;

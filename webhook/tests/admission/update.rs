@@ -92,13 +92,7 @@ fn an_old_fault_is_a_warning_and_a_new_one_a_denial() {
         &changed(&sound.service, "/spec", service),
         Some(&sound.service),
     );
-    assert_eq!(part.denied, None);
-    assert_eq!(part.warnings.len(), 1);
-    assert!(
-        part.warnings[0].starts_with("natsguard unresolvable-peers"),
-        "{:?}",
-        part.warnings
-    );
+    assert_eq!(part.audit, [json!({"denied": "unresolvable-peers"})]);
     let volumes = "/spec/template/spec/volumes";
     let mut nfs = Nats::sound().with_class("disks").set;
     nfs["spec"]
@@ -120,6 +114,71 @@ fn an_old_fault_is_a_warning_and_a_new_one_a_denial() {
             .contains("spec.template.spec.volumes[1].nfs"),
         "{written:?}"
     );
+}
+
+#[test]
+fn what_a_finalizer_keeps_is_judged_until_it_is_let_go() {
+    let (world, nats) = (World::default(), Nats::sound());
+    world.state.lock().unwrap().objects =
+        vec![nats.service.clone(), nats.map.clone(), nats.set.clone()];
+    for object in [&nats.map, &nats.service, &nats.set] {
+        let mut kept = object.clone();
+        kept["metadata"]["deletionTimestamp"] = json!("2027-01-01T00:00:00Z");
+        kept["metadata"]["finalizers"] = json!(["example.org/x"]);
+        let released = changed(&kept, "/metadata/finalizers", json!([]));
+        let written = world.try_apply(&released, Some(&kept));
+        assert_eq!((written.denied, written.warnings), (None, Vec::new()));
+    }
+    let mut kept = nats.map.clone();
+    kept["metadata"]["deletionTimestamp"] = json!("2027-01-01T00:00:00Z");
+    let text = Nats::partitioned().map["data"]["nats.conf"].clone();
+    let written = world.try_apply(&changed(&kept, "/data/nats.conf", text), Some(&kept));
+    assert_eq!(written.patch[0]["path"], "/data/nats.conf");
+    let mut kept = nats.set.clone();
+    kept["metadata"]["deletionTimestamp"] = json!("2027-01-01T00:00:00Z");
+    kept["metadata"]["finalizers"] = json!(["example.org/x"]);
+    let on_nfs = changed(&kept, "/spec/template/spec/volumes", {
+        json!([
+            {"name": "config", "configMap": {"name": "nats-config"}},
+            {"name": "data", "nfs": {"server": "10.0.0.1", "path": "/a"}}
+        ])
+    });
+    let mounts = json!([
+        {"name": "config", "mountPath": "/etc/nats"}, {"name": "data", "mountPath": "/data"}
+    ]);
+    let container = "/spec/template/spec/containers/0";
+    let on_nfs = changed(&on_nfs, &format!("{container}/volumeMounts"), mounts);
+    let args = json!(["-c", "/etc/nats/nats.conf", "-js", "-sd", "/data"]);
+    let on_nfs = changed(&on_nfs, &format!("{container}/args"), args);
+    let written = world.try_apply(&on_nfs, Some(&kept));
+    assert_eq!(written.audit[0]["denied"], "network-filesystem");
+}
+
+#[test]
+fn an_owner_that_a_tenant_made_up_lifts_nothing() {
+    let owner = json!([{
+        "apiVersion": "example.org/v1", "kind": "Nats", "name": "nats", "uid": "1", "controller": true
+    }]);
+    let owned = |object: &Value| changed(object, "/metadata/ownerReferences", owner.clone());
+    let world = World::default();
+    world.state.lock().unwrap().objects.push(nfs_class());
+    let nats = Nats::partitioned().with_class("shared").without_affinity();
+    world.apply(&owned(&nats.service));
+    world.apply(&owned(&nats.map));
+    let written = world.apply(&owned(&nats.set));
+    assert_eq!(
+        written.audit,
+        [
+            json!({"repaired": "co-located-replicas"}),
+            json!({"denied": "network-filesystem", "warned": "service-route"})
+        ]
+    );
+    let nats = Nats::partitioned();
+    world.apply(&owned(&nats.set));
+    let mut owned = owned(&nats.map);
+    owned["metadata"]["annotations"] = json!({REVIEWED: "1"});
+    let written = world.apply(&owned);
+    assert_eq!(written.audit, [json!({"repaired": "service-route"})]);
 }
 
 #[test]
