@@ -207,6 +207,11 @@ impl Bundle {
         self.is_live = true;
     }
 
+    /// Whether these are objects of a cluster.
+    pub const fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     /// What to say of an object of which nothing is known.
     pub const fn unseen(&self) -> &'static str {
         if self.is_live {

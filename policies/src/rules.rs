@@ -6,6 +6,7 @@ pub mod exposed_credentials;
 pub mod incomplete_routes;
 pub mod network_filesystem;
 pub mod opaque_routes;
+pub mod refused_configuration;
 pub mod service_route;
 pub mod short_route;
 pub mod stateless_cluster;
@@ -14,8 +15,9 @@ pub mod unresolvable_peers;
 
 use crate::policy::Policy;
 
-/// Every policy. The order is that of the table in the README: routes, peers, store, placement, the rest.
+/// Every policy. The order is that of the table in the README: the start, routes, peers, store, placement, the rest.
 pub const POLICIES: &[Policy] = &[
+    refused_configuration::POLICY,
     service_route::POLICY,
     short_route::POLICY,
     incomplete_routes::POLICY,

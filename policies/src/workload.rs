@@ -133,6 +133,8 @@ pub enum Configuration {
     Unseen(String),
     /// The object that holds the file is not in the cluster: which.
     Absent(String),
+    /// The object that should hold the file is known, and does not: what is missing.
+    Missing(String),
 }
 
 /// The Service that gives the pods of a StatefulSet their names.
@@ -331,7 +333,10 @@ impl<'a> Workload<'a> {
         match &self.configuration {
             Configuration::Refused(path) => Some(path),
             Configuration::Known { refused, .. } => refused.as_deref(),
-            Configuration::None | Configuration::Unseen(_) | Configuration::Absent(_) => None,
+            Configuration::None
+            | Configuration::Unseen(_)
+            | Configuration::Absent(_)
+            | Configuration::Missing(_) => None,
         }
     }
 
@@ -381,6 +386,37 @@ impl<'a> Workload<'a> {
             span: Some(origin.span.clone()),
             field: format!("{}.{path}", json::field(&source.pointer)),
         })
+    }
+
+    /// Whether somebody may still fill in the configuration before a server reads it: it is a template, and not in a
+    /// cluster.
+    pub fn may_be_filled_in(&self) -> bool {
+        let Configuration::Known { config, .. } = &self.configuration else {
+            return false;
+        };
+        let mut files = config.files.iter();
+        !self.bundle.is_live() && files.any(|file| conf::is_template(&file.text))
+    }
+
+    /// The place of the file that is passed with `-c`.
+    pub fn main_file(&self) -> Option<crate::policy::Place> {
+        let Configuration::Known { sources, .. } = &self.configuration else {
+            return None;
+        };
+        let main = sources.first()?;
+        Some(self.place_in(main.object, main.pointer.clone(), None))
+    }
+
+    /// The place where the configuration can't be read.
+    pub fn error_place(&self, error: &conf::ConfigError) -> Option<crate::policy::Place> {
+        let at = error.error.offset;
+        let origin = conf::Origin {
+            file: error.file,
+            span: at..at,
+            variable: false,
+        };
+        let source = self.source(&origin)?;
+        Some(self.place_in(source.object, source.pointer.clone(), Some(origin.span)))
     }
 
     /// The place of a field of the workload itself.

@@ -54,19 +54,21 @@ pub struct Config {
     pub unresolved: Vec<String>,
     /// The includes whose text is not known, in order. Evaluation went on without them.
     pub unknown_includes: Vec<String>,
-    /// Why nats-server would refuse the configuration. `root` is empty then.
+    /// Why nats-server would refuse the configuration, or why it is not evaluated here. `root` is empty then.
     pub error: Option<ConfigError>,
     /// Whether its `cluster` block is a template, for the second workload that reads the same.
     pub(crate) is_template: OnceLock<bool>,
 }
 
-/// Why nats-server would refuse a configuration, and in which of its files.
+/// Why a configuration has no values, and in which of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// Index into [`Config::files`].
     pub file: usize,
     /// Where and why.
     pub error: Error,
+    /// Whether it is only more than is evaluated here, which nats-server may well accept.
+    pub is_limit: bool,
 }
 
 impl fmt::Display for ConfigError {
@@ -255,6 +257,7 @@ impl Evaluation<'_, '_> {
             return Err(ConfigError {
                 file: self.file,
                 error: error.clone(),
+                is_limit: false,
             });
         }
         // nats-server accepts some files that end within a bracket, and reads nothing of what is in it.
@@ -268,12 +271,21 @@ impl Evaluation<'_, '_> {
         ConfigError {
             file: self.file,
             error: Error::new(self.document.text(), offset, message.to_owned()),
+            is_limit: false,
+        }
+    }
+
+    /// The error of a configuration that is more than is evaluated here.
+    fn limit(&self, offset: usize, message: &str) -> ConfigError {
+        ConfigError {
+            is_limit: true,
+            ..self.error(offset, message)
         }
     }
 
     fn open(&mut self, token: &Token) -> Result<(), ConfigError> {
         if self.contexts.len() > MAX_DEPTH {
-            return Err(self.error(token.start(), "maps and arrays are nested too deeply"));
+            return Err(self.limit(token.start(), "maps and arrays are nested too deeply"));
         }
         self.contexts.push(Context {
             start: token.start(),
@@ -390,9 +402,9 @@ impl Evaluation<'_, '_> {
                 })
             }
             Variable::Impossible => Err(self.error(token.start(), "variable not found")),
-            Variable::TooLarge => Err(self.error(token.start(), "variables expand to too much")),
+            Variable::TooLarge => Err(self.limit(token.start(), "variables expand to too much")),
             Variable::TooDeep => {
-                Err(self.error(token.start(), "maps and arrays are nested too deeply"))
+                Err(self.limit(token.start(), "maps and arrays are nested too deeply"))
             }
         }
     }
@@ -420,7 +432,7 @@ impl Evaluation<'_, '_> {
         }
         self.reader.includes += 1;
         if self.reader.includes > MAX_INCLUDES {
-            return Err(self.error(token.start(), "too many includes"));
+            return Err(self.limit(token.start(), "too many includes"));
         }
         let included = (self.reader.include)(&path, self.file);
         let text = match included {
@@ -434,7 +446,7 @@ impl Evaluation<'_, '_> {
             }
         };
         if self.depth >= MAX_INCLUDE_DEPTH {
-            return Err(self.error(token.start(), "includes are nested too deeply"));
+            return Err(self.limit(token.start(), "includes are nested too deeply"));
         }
         let file = self.reader.files.len();
         self.reader.files.push(File {

@@ -1,7 +1,6 @@
 //! Where a server's list of routes is written: an array of its configuration, or a flag.
 
 use crate::conf;
-use crate::json;
 use crate::policy::{List, Place, Syntax};
 use crate::workload::{Configuration, Workload};
 
@@ -113,7 +112,7 @@ pub fn read(workload: &Workload<'_>) -> Routes {
             home: Home::Nowhere(nowhere),
             entries: Vec::new(),
         },
-        Configuration::None => Routes::None,
+        Configuration::None | Configuration::Missing(_) => Routes::None,
         Configuration::Unseen(why) => Routes::Opaque {
             place: nowhere,
             detail: why.clone(),
@@ -151,20 +150,15 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     let nowhere = || workload.own_place(workload.container_pointer.clone());
     if let Some(error) = &config.error {
-        let origin = conf::Origin {
-            file: error.file,
-            span: error.error.offset..error.error.offset,
-            variable: false,
+        let detail = if error.is_limit {
+            format!("the file is more than natsguard reads: {}", error.error)
+        } else if workload.may_be_filled_in() {
+            "the file is a template".to_owned()
+        } else {
+            // A server that does not start takes part in nothing.
+            return Routes::None;
         };
-        let place = workload
-            .source(&origin)
-            .map_or_else(nowhere, |source| Place {
-                object: source.object,
-                pointer: source.pointer.clone(),
-                span: Some(origin.span),
-                field: json::field(&source.pointer),
-            });
-        let detail = format!("the server can't read the file: {}", error.error);
+        let place = workload.error_place(error).unwrap_or_else(nowhere);
         return Routes::Opaque { place, detail };
     }
     // What is not written here may be written there.

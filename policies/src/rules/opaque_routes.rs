@@ -11,8 +11,8 @@
 //! ## What is checked
 //!
 //! For a StatefulSet of more than one pod (or of a number that can't be read): that the file passed with `-c` is in the
-//! input, that nats-server can read it with everything it includes, and that `cluster.routes`, or the flag `--routes`,
-//! is written out. Variables, `{{…}}` and `${…}` inside the `cluster` block are not. Neither is a workload whose name,
+//! input with everything that it includes, and that `cluster.routes`, or the flag `--routes`, is written out. What keeps the
+//! server from starting is [refused-configuration](refused-configuration.md)'s to tell. Variables, `{{…}}` and `${…}` inside the `cluster` block are not. Neither is a workload whose name,
 //! namespace or `serviceName` is no DNS label: a template that nobody has filled in.
 //!
 //! In a namespace whose workloads would have to read large files thousands of times over, some of them are not read. Each

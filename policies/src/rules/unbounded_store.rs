@@ -173,13 +173,8 @@ fn limit(
                 format!("set {name} to at most {most} bytes, or raise {what}"),
             )
         }
-        Limit::Invalid(place) => (
-            place.clone(),
-            "a limit of JetStream is no size that the server takes",
-            format!("with this {name} {title} does not start"),
-            format!("write {name} without quotes, as in 10Gi"),
-        ),
-        Limit::Unseen => return None,
+        // A server does not start with a limit that is no size.
+        Limit::Invalid(_) | Limit::Unseen => return None,
     };
     let found = finding(POLICY.id, place, reason, detail, remedy);
     Some(if rests_on_workload {

@@ -133,7 +133,15 @@ impl<'b> Files<'b> {
                 let absent = Configuration::Absent(format!("{kind} {name}"));
                 return (!must_be_one).then_some(absent);
             }
-            Some(other) => return unseen(super::unseen(self.bundle, &other, &path)),
+            Some(other) => {
+                let is_missing = matches!(other, Found::Missing(_)) && !must_be_one;
+                let why = super::unseen(self.bundle, &other, &path);
+                return if is_missing {
+                    Some(Configuration::Missing(why))
+                } else {
+                    unseen(why)
+                };
+            }
         };
         let place = (text.object, text.pointer.clone());
         let main = source(&text, path);
@@ -179,10 +187,11 @@ impl<'b> Files<'b> {
                     let bytes = text.bytes().map(Cow::into_owned);
                     bytes.map_or(conf::Included::Missing, conf::Included::Text)
                 }
-                Some(Found::Missing(_) | Found::Absent(..)) => conf::Included::Missing,
-                Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) => {
-                    conf::Included::Unknown
-                }
+                Some(Found::Missing(_)) => conf::Included::Missing,
+                // What is not there yet may come, and the pod waits for it.
+                Some(
+                    Found::NotInBundle(..) | Found::Absent(..) | Found::Image | Found::RunTime(_),
+                ) => conf::Included::Unknown,
                 None => {
                     refused.get_or_insert(path);
                     conf::Included::Unknown
@@ -281,7 +290,8 @@ fn source(text: &Text<'_>, path: String) -> Source {
 fn led(found: Option<&Found<'_>>) -> Led {
     match found {
         Some(Found::Text(text)) => Led::To(text.object, text.pointer.clone()),
-        Some(Found::Missing(_) | Found::Absent(..)) => Led::Nowhere,
-        Some(Found::NotInBundle(..) | Found::Image | Found::RunTime(_)) | None => Led::Unknown,
+        Some(Found::Missing(_)) => Led::Nowhere,
+        Some(Found::NotInBundle(..) | Found::Absent(..) | Found::Image | Found::RunTime(_))
+        | None => Led::Unknown,
     }
 }

@@ -166,9 +166,11 @@ pub fn find<'a>(
     let Some(projected) = json::get(volume, &["projected"]) else {
         return Found::RunTime(mount.volume.to_owned());
     };
-    // A path belongs to one source of a projected volume; the last one that can hold it is the one on disk.
+    // A path belongs to one source of a projected volume; the last one that holds it is the one on disk.
     let mut found = None;
     for source in json::items(projected, &["sources"]) {
+        let items = ["configMap", "secret"].map(|kind| json::items(source, &[kind, "items"]));
+        let names_files = items.iter().any(|items| !items.is_empty());
         let here = if let Some(source) = json::get(source, &["configMap"]) {
             in_source(
                 bundle,
@@ -190,8 +192,14 @@ pub fn find<'a>(
         } else {
             continue;
         };
-        let is_hole = matches!(here, Found::Missing(_) | Found::Absent(..));
-        if !is_hole || found.is_none() {
+        let is_it = match (&here, &found) {
+            (Found::Text(_), _) | (_, None) => true,
+            (Found::Missing(_), _) | (Found::Absent(..), Some(Found::Text(_))) => false,
+            // Only its items would say that it has the file, too.
+            (Found::NotInBundle(..), Some(Found::Text(_))) => names_files,
+            _ => true,
+        };
+        if is_it {
             found = Some(here);
         }
     }

@@ -21,5 +21,6 @@ mod properties;
 mod purity;
 mod registry;
 mod routes;
+mod start;
 mod store;
 mod support;
