@@ -205,15 +205,15 @@ fn these_are_all_rights_of_the_webhook() {
 
 /// Every right that the controller has.
 const CONTROLLER: [&str; 16] = [
-    "ClusterRole /persistentvolumeclaims: get",
+    "ClusterRole /persistentvolumeclaims: get list watch",
     "ClusterRole /persistentvolumes: get list",
-    "ClusterRole storage.k8s.io/storageclasses: get list",
+    "ClusterRole storage.k8s.io/storageclasses: get list watch",
     "ClusterRole /nodes: list",
     "ClusterRole apps/statefulsets: get list watch",
     "ClusterRole apps/daemonsets: list",
     "ClusterRole apps/deployments: list",
-    "ClusterRole /configmaps: get patch",
-    "ClusterRole /services: get list patch",
+    "ClusterRole /configmaps: get list watch patch",
+    "ClusterRole /services: get list watch patch",
     "ClusterRole /pods: list delete",
     "ClusterRole events.k8s.io/events: create patch",
     "ClusterRole openreports.io/reports: list delete create patch",

@@ -2,6 +2,7 @@
 
 pub mod leader;
 pub mod metrics;
+pub mod missing;
 mod problem;
 pub mod queue;
 pub mod repair;
@@ -25,6 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use self::leader::Elector;
 use self::metrics::Metrics;
+use self::missing::Missing;
 use self::repair::Repairer;
 use self::scan::Scanner;
 use crate::server::panics::caught;
@@ -44,6 +46,8 @@ pub struct Work {
     pub repairer: Arc<Repairer>,
     /// Looks at all of them now and then.
     pub scanner: Arc<Scanner>,
+    /// Who waits for what is not there yet.
+    pub missing: Arc<Missing>,
     /// Counts what is done.
     pub metrics: Metrics,
     /// Counts parts that panicked.
@@ -69,11 +73,16 @@ impl Work {
     /// Reviews what changes. Dropped whole, so that nothing of it goes on alone.
     async fn review(self, since: Timestamp) {
         let (sender, changes) = mpsc::channel(CHANGES);
-        let watch = watch::run(self.watcher, self.metrics.clone(), since, sender);
-        let repairer = &self.repairer;
+        let (repairer, missing, metrics) = (&self.repairer, &self.missing, &self.metrics);
+        // Another one led in between.
+        missing.clear();
+        let missed = missing.run(self.watcher.clone(), metrics.clone(), sender.clone());
+        let watch = watch::run(self.watcher, metrics.clone(), since, sender);
         let review =
             |key: watch::Key| async move { repairer.review(&key.namespace, &key.name).await };
-        tokio::join!(watch, queue::run(changes, review, self.metrics.clone()));
+        let gone = |key: &watch::Key| missing.reviewed(key, &[]);
+        let queue = queue::run(changes, review, gone, metrics.clone());
+        tokio::join!(watch, missed, queue);
     }
 }
 

@@ -150,6 +150,11 @@ impl Facts {
         self.of_which(|known| matches!(known, Known::Unknown))
     }
 
+    /// Those about objects that are not there.
+    pub fn absent(&self) -> impl Iterator<Item = &Query> {
+        self.of_which(|known| matches!(known, Known::Absent))
+    }
+
     fn of_which(&self, is: fn(&Known) -> bool) -> impl Iterator<Item = &Query> {
         let answers = self.answers.iter();
         answers

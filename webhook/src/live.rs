@@ -36,6 +36,8 @@ pub struct Seen {
     pub unknown: Vec<Query>,
     /// Those of them that may be answered when they are asked again.
     pub late: Vec<Query>,
+    /// What it refers to and is not there.
+    pub absent: Vec<Query>,
 }
 
 /// Reads what a workload refers to. `None` when the object has no name, namespace or kind.
@@ -58,6 +60,7 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
         id,
         unknown: facts.missing().cloned().collect(),
         late: facts.late().cloned().collect(),
+        absent: facts.absent().cloned().collect(),
     })
 }
 

@@ -98,6 +98,7 @@ pub fn webhook(uses: Uses) -> Vec<Right> {
 pub fn controller(tasks: Tasks) -> Vec<Right> {
     const WORKLOADS: &str = "workloads of these kinds are not looked at";
     const TOUCH: &str = "what is wrong with these is reported and not repaired";
+    const LATE: &str = "a workload that comes before these is looked at again after minutes only";
     const RESTART: &str = "pods that started with a wrong file are not restarted";
     const EVENTS: &str = "what the controller does is said in the log only";
     const REPORTS: &str = "standing faults are not reported";
@@ -111,6 +112,10 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
     add(("apps", "statefulsets"), &["get", "watch"], WORKLOADS);
     add(("apps", "deployments"), &["list"], WORKLOADS);
     add(("apps", "daemonsets"), &["list"], WORKLOADS);
+    add(("", "configmaps"), &["list", "watch"], LATE);
+    add(("", "services"), &["watch"], LATE);
+    add(("", "persistentvolumeclaims"), &["list", "watch"], LATE);
+    add(("storage.k8s.io", "storageclasses"), &["watch"], LATE);
     add(("", "configmaps"), &["patch"], TOUCH);
     add(("", "services"), &["patch"], TOUCH);
     if tasks.secrets {

@@ -16,6 +16,7 @@ use super::{SUCCESS, UNUSABLE, complain, settings};
 use crate::args::Controller;
 use crate::controller::leader::Elector;
 use crate::controller::metrics::Metrics;
+use crate::controller::missing::Missing;
 use crate::controller::repair::{Options as RepairOptions, Repairer};
 use crate::controller::scan::{Options as ScanOptions, Scanner};
 use crate::controller::watch::LASTS;
@@ -74,10 +75,12 @@ impl Parts {
         let process = Process::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
         let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(client.clone()));
+        let missing = Arc::<Missing>::default();
         let repairer = Repairer::new(
             client.clone(),
             Arc::clone(&cluster),
             watch.current(),
+            Arc::clone(&missing),
             RepairOptions {
                 owned: args.repairs.owned,
                 writes_per_second: args.repairs.writes_per_second,
@@ -89,6 +92,7 @@ impl Parts {
             client.clone(),
             cluster,
             watch.current(),
+            Arc::clone(&missing),
             ScanOptions {
                 every: args.scans.scan_every,
                 reports: args.scans.reports,
@@ -112,6 +116,7 @@ impl Parts {
             watcher,
             repairer: Arc::new(repairer),
             scanner: Arc::new(scanner),
+            missing,
             metrics,
             panics: process.panics.clone(),
         };

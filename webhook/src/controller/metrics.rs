@@ -24,6 +24,7 @@ struct ResultLabels {
 pub struct Metrics {
     leader: Gauge,
     workloads: Gauge,
+    missing: Gauge,
     reviews: Family<ResultLabels, Counter>,
     duration: Histogram,
 }
@@ -34,6 +35,7 @@ impl Metrics {
         let all = Self {
             leader: Gauge::default(),
             workloads: Gauge::default(),
+            missing: Gauge::default(),
             reviews: Family::default(),
             duration: Histogram::new(SECONDS),
         };
@@ -46,6 +48,11 @@ impl Metrics {
             "controller_workloads",
             "NATS StatefulSets in the cluster, as the leader sees them",
             all.workloads.clone(),
+        );
+        registry.register(
+            "controller_missing_objects",
+            "Objects that NATS StatefulSets refer to and that are not there; the StatefulSets are reviewed when they come",
+            all.missing.clone(),
         );
         registry.register(
             "controller_reviews",
@@ -66,12 +73,18 @@ impl Metrics {
         self.leader.set(i64::from(leads));
         if !leads {
             self.workloads(0);
+            self.missing(0);
         }
     }
 
     /// Notes how many StatefulSets are looked after.
     pub fn workloads(&self, count: usize) {
         self.workloads.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many objects are waited for.
+    pub fn missing(&self, count: usize) {
+        self.missing.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a review.

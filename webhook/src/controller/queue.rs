@@ -128,9 +128,13 @@ impl Outcome {
     }
 }
 
-/// Reviews what changes until the changes end. Whatever is under way when this is dropped is dropped with it.
-pub async fn run<F, R, E>(mut changes: Receiver<Change>, review: F, metrics: Metrics)
-where
+/// Reviews what changes until the changes end; `gone` hears what is not there any more. Whatever is under way when this is dropped is dropped with it.
+pub async fn run<F, R, E>(
+    mut changes: Receiver<Change>,
+    review: F,
+    gone: impl Fn(&Key),
+    metrics: Metrics,
+) where
     F: Fn(Key) -> R,
     R: Future<Output = Result<Next, E>>,
     E: Display,
@@ -164,11 +168,19 @@ where
         };
         tokio::select! {
             change = changes.recv() => match change {
-                Some(change) => queue.take(change, Instant::now()),
+                Some(change) => {
+                    if let Change::Gone(key) = &change {
+                        gone(key);
+                    }
+                    queue.take(change, Instant::now());
+                }
                 None => return,
             },
             Some((key, outcome, took)) = running.next() => {
                 metrics.review(outcome.label(), took);
+                if queue.gone.contains(&key) {
+                    gone(&key);
+                }
                 let pause = queue.done(&key, &outcome, Instant::now());
                 tell(&key, &outcome, took, pause);
             }

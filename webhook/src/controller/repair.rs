@@ -30,6 +30,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::controller::digest;
+use crate::controller::missing::Missing;
+use crate::controller::watch::Key;
 use crate::facts::Cluster;
 use crate::facts::resource::SECRETS;
 use crate::kubernetes::is_refused;
@@ -42,7 +44,7 @@ use pace::Pace;
 use plan::{Target, Touch, content, plan};
 use recent::Recent;
 use restart::{Restart, is_new, is_running, ready_replicas, restart};
-use server::{Server, is_marked, mark};
+use server::{MOUNTED, Server, mark, was_touched};
 use waits::Waits;
 
 /// How long to read what a StatefulSet refers to.
@@ -121,6 +123,9 @@ pub enum RepairError {
     },
 }
 
+/// What a StatefulSet refers to and is not there is looked for again so soon, where no watch tells.
+const MISSED: Duration = Duration::from_secs(2);
+
 /// Reviews StatefulSets. What it remembers only keeps it from saying or trying things too often.
 pub struct Repairer {
     objects: Objects,
@@ -132,7 +137,10 @@ pub struct Repairer {
     /// After touches that admission did not repair, or that the apiserver did not take.
     refused: Waits<Target>,
     /// After facts that could not be read.
-    unseen: Waits<(String, String)>,
+    unseen: Waits<Key>,
+    /// For objects that are not there yet.
+    absent: Waits<Key>,
+    missing: Arc<Missing>,
     /// For servers that have still to start.
     starting: Waits<String>,
     /// Pods that were restarted, by uid of their StatefulSet and by name: never twice, whatever the clocks say.
@@ -159,6 +167,7 @@ impl Repairer {
         client: Client,
         cluster: Arc<dyn Cluster>,
         settings: Arc<ArcSwap<Settings>>,
+        missing: Arc<Missing>,
         options: Options,
         registry: &mut Registry,
     ) -> Self {
@@ -171,6 +180,8 @@ impl Repairer {
             options,
             refused: Waits::default(),
             unseen: Waits::default(),
+            absent: Waits::from(MISSED),
+            missing,
             starting: Waits::default(),
             restarted: Mutex::default(),
             notes: Notes::new(client, env::var("POD_NAME").ok()),
@@ -204,16 +215,28 @@ impl Repairer {
             what: format!("StatefulSet {namespace}/{name}"),
             error: objects::words(&error),
         })?;
-        let Some(set) = set.filter(|set| set.pointer("/metadata/deletionTimestamp").is_none())
-        else {
-            return Ok(Some(Next::Wait));
+        let key = Key {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
         };
+        let set = set.filter(|set| set.pointer("/metadata/deletionTimestamp").is_none());
         let deadline = Instant::now() + SEEING;
-        let Some(seen) = live::see(&self.cluster, &set, deadline).await else {
+        let seen = match &set {
+            Some(set) => live::see(&self.cluster, set, deadline).await,
+            None => None,
+        };
+        let (Some(set), Some(seen)) = (set, seen) else {
+            self.missing.reviewed(&key, &[]);
             return Ok(Some(Next::Wait));
         };
         let mut again = Soonest::default();
-        let key = key(&set);
+        // Before anything else is asked for: what comes from now on is told.
+        self.missing.reviewed(&key, &seen.absent);
+        if seen.absent.is_empty() {
+            self.absent.end(&key);
+        } else {
+            again.after(self.absent.next(&key, Instant::now()));
+        }
         // A Secret that natsguard may not read stays unknown, and so does what is too much.
         if seen.late.iter().any(|query| *query.resource != SECRETS) {
             again.after(self.unseen.next(&key, Instant::now()));
@@ -253,6 +276,12 @@ impl Repairer {
         if !repaired.is_empty() {
             again.after(LOOK_AGAIN);
         }
+        for (target, before) in &plan.unmarked {
+            match self.mark(target, before).await {
+                Ok(is_done) => is_raced |= !is_done,
+                Err(_) => again.after(self.refused.next(target, Instant::now())),
+            }
+        }
         if let Some(server) = &plan.server {
             let pending = self.tell(&set, server, &repaired).await?;
             if pending {
@@ -289,9 +318,12 @@ impl Repairer {
         }
         // One that was touched before and is wrong all the same may not be repaired this time either: whether it would be is
         // asked without writing. The first touch is made at once, because servers may be about to read the file.
-        if is_marked(&touch.before) {
+        if was_touched(&touch.before) {
             let mark = mark(&touch.before, (self.clock)());
-            match self.write(touch, &mark, true).await? {
+            match self
+                .write(&touch.target, &touch.before, &mark, true)
+                .await?
+            {
                 Written::Repaired(_) => {}
                 Written::Unchanged => return Ok(self.refuse(set, touch).await),
                 Written::Raced => return Ok(Touched::Raced),
@@ -299,7 +331,10 @@ impl Repairer {
         }
         self.pace.turn().await;
         let mark = mark(&touch.before, (self.clock)());
-        match self.write(touch, &mark, false).await? {
+        match self
+            .write(&touch.target, &touch.before, &mark, false)
+            .await?
+        {
             Written::Repaired(after) => {
                 self.note_repair(set, touch, began);
                 Ok(Touched::Repaired(after))
@@ -309,8 +344,22 @@ impl Repairer {
         }
     }
 
-    async fn write(&self, touch: &Touch, mark: &str, is_dry: bool) -> Result<Written, Error> {
-        let Touch { target, before, .. } = touch;
+    /// Has admission see a file whenever it is written, also when what it holds tells nothing of NATS. `false` when it is
+    /// another one by now.
+    async fn mark(&self, target: &Target, before: &Value) -> Result<bool, Error> {
+        self.pace.turn().await;
+        let written = self.write(target, before, MOUNTED, false).await?;
+        self.refused.end(target);
+        Ok(written != Written::Raced)
+    }
+
+    async fn write(
+        &self,
+        target: &Target,
+        before: &Value,
+        mark: &str,
+        is_dry: bool,
+    ) -> Result<Written, Error> {
         let written = self.objects.touch(target, before, mark, is_dry).await;
         match &written {
             Ok(Written::Raced) => self.counts.touch(target.kind, Outcome::Conflict),
@@ -525,11 +574,6 @@ fn occasion(object: &Value) -> String {
 fn restarted_as(set: &Value, pod: &Pod) -> (String, String) {
     let uid = text(set, "/metadata/uid").to_owned();
     (uid, pod_name(pod).to_owned())
-}
-
-fn key(set: &Value) -> (String, String) {
-    let namespace = text(set, "/metadata/namespace");
-    (namespace.to_owned(), name(set).to_owned())
 }
 
 fn name(set: &Value) -> &str {

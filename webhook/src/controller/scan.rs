@@ -23,9 +23,11 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+use super::missing::Missing;
 use super::repair::pace::Pace;
+use super::watch::Key;
 use crate::facts::Cluster;
-use crate::facts::resource::Resource;
+use crate::facts::resource::{Resource, STATEFUL_SETS};
 use crate::live::{self, Current};
 use crate::reports::{Kind, Unread, Verdict, Workload, summarize};
 use crate::server::panics::caught;
@@ -95,6 +97,7 @@ pub struct Scanner {
     client: Client,
     cluster: Arc<dyn Cluster>,
     settings: Arc<ArcSwap<Settings>>,
+    missing: Arc<Missing>,
     options: Options,
     metrics: Metrics,
     pace: Arc<Pace>,
@@ -121,6 +124,7 @@ impl Scanner {
         client: Client,
         cluster: Arc<dyn Cluster>,
         settings: Arc<ArcSwap<Settings>>,
+        missing: Arc<Missing>,
         options: Options,
         registry: &mut Registry,
     ) -> Self {
@@ -130,6 +134,7 @@ impl Scanner {
             client,
             cluster,
             settings,
+            missing,
             options,
             metrics: Metrics::new(registry),
             pace,
@@ -290,6 +295,14 @@ impl Scanner {
         let Some(seen) = seen.filter(|_| !namespace.is_unread()) else {
             return Judged::Unread;
         };
+        // StatefulSets that were there before this leader are reviewed when they change, or when something comes to them.
+        if *resource == STATEFUL_SETS {
+            let key = Key {
+                namespace: place.clone(),
+                name: name.clone(),
+            };
+            self.missing.looked_at(&key, &seen.absent);
+        }
         let settings = Arc::clone(settings);
         let judging = spawn_blocking(move || {
             if !seen.is_server() {

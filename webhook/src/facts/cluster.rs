@@ -202,6 +202,11 @@ fn path(query: &Query) -> Option<String> {
     }
 }
 
+/// Whether an object can have this name.
+pub(crate) fn is_name(text: &str) -> bool {
+    name(text).is_some()
+}
+
 /// A DNS subdomain, as all names are that reviews refer to.
 fn name(name: &str) -> Option<&str> {
     let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

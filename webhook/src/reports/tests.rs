@@ -58,6 +58,7 @@ fn verdict(set: Value, settings: &Settings) -> Verdict {
     let mut bundle = Bundle::new(vec![Object::new(set)], Some("legacy"));
     bundle.set_live();
     let seen = Seen {
+        absent: Vec::new(),
         bundle,
         id: 0,
         unknown: Vec::new(),
@@ -257,6 +258,7 @@ fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
     let mut bundle = Bundle::new(vec![Object::new(set())], Some("legacy"));
     bundle.set_live();
     let seen = Seen {
+        absent: Vec::new(),
         bundle,
         id: 0,
         unknown: Vec::new(),

@@ -9,7 +9,7 @@ use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
-use super::server::Server;
+use super::server::{Server, is_marked};
 use crate::controller::digest;
 use crate::live::{Seen, owner};
 
@@ -66,6 +66,8 @@ pub(super) struct Plan {
     pub(super) touches: Vec<Touch>,
     pub(super) owned: Vec<Owned>,
     pub(super) frozen: Vec<Frozen>,
+    /// Files that are right, and that admission is not sure to see when they are written again.
+    pub(super) unmarked: Vec<(Target, Value)>,
     /// How the server comes by its files: `None` when that can't be seen.
     pub(super) server: Option<Server>,
 }
@@ -114,7 +116,36 @@ pub(super) fn plan(seen: &Seen, settings: &Settings, owned: bool) -> Plan {
             }),
         }
     }
+    plan.unmarked = unmarked(seen, &plan, owned);
     plan
+}
+
+/// The files of the server that nobody has marked, and that are neither repaired nor left alone.
+fn unmarked(seen: &Seen, plan: &Plan, owned: bool) -> Vec<(Target, Value)> {
+    let files = plan.server.iter().flat_map(|server| &server.files);
+    let targets: BTreeSet<&Target> = files.map(|file| &file.target).collect();
+    let is_touched = |target: &Target| plan.touches.iter().any(|touch| touch.target == *target);
+    let object = |target: &Target| {
+        let Target {
+            kind,
+            namespace,
+            name,
+        } = target;
+        let (id, _) = seen
+            .bundle
+            .lookup("", kind.name(), namespace, name)
+            .found()?;
+        let (_, object) = lasting(&seen.bundle, id)?;
+        let is_left = object.frozen.is_some()
+            || is_marked(&object.value)
+            || !owned && owner(&object.value).is_some();
+        (!is_left).then(|| (target.clone(), object.value.clone()))
+    };
+    targets
+        .into_iter()
+        .filter(|target| !is_touched(target))
+        .filter_map(object)
+        .collect()
 }
 
 impl Plan {

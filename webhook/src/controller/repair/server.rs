@@ -120,10 +120,18 @@ fn reviewed(object: &Value) -> Option<Timestamp> {
     annotations.get(REVIEWED)?.as_str()?.parse().ok()
 }
 
-/// Whether an object was ever touched.
+/// What is written on a file that is right: no time, since no pod has to start again for it.
+pub(super) const MOUNTED: &str = "mounted";
+
+/// Whether admission sees each write of an object, whatever it holds.
 pub(super) fn is_marked(object: &Value) -> bool {
     let annotations = object.pointer("/metadata/annotations");
     annotations.is_some_and(|annotations| annotations.get(REVIEWED).is_some())
+}
+
+/// Whether an object was ever touched to have it repaired.
+pub(super) fn was_touched(object: &Value) -> bool {
+    reviewed(object).is_some()
 }
 
 /// What to write on an object so that admission repairs it: the time, and never the value that stands there.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::room;
 
+/// The first wait after what somebody has to mend.
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_mins(10);
 /// What did not fail for so long, though it would have been tried, works, or is not tried any more.
@@ -26,11 +27,24 @@ struct Failing {
 
 /// Things that fail.
 #[derive(Debug)]
-pub(super) struct Waits<K>(Mutex<BTreeMap<K, Failing>>);
+pub(super) struct Waits<K> {
+    first: Duration,
+    all: Mutex<BTreeMap<K, Failing>>,
+}
 
 impl<K> Default for Waits<K> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self::from(FIRST)
+    }
+}
+
+impl<K> Waits<K> {
+    /// Waits that begin with this one.
+    pub(super) fn from(first: Duration) -> Self {
+        Self {
+            first,
+            all: Mutex::default(),
+        }
     }
 }
 
@@ -38,7 +52,7 @@ impl<K: Ord + Clone> Waits<K> {
     /// It failed: the next wait, twice the last one.
     pub(super) fn next(&self, key: &K, now: Instant) -> Duration {
         self.failed(key, now, |failing| {
-            failing.wait = (failing.wait * 2).clamp(FIRST, LONGEST);
+            failing.wait = (failing.wait * 2).clamp(self.first, LONGEST);
             failing.wait
         })
     }
@@ -72,7 +86,7 @@ impl<K: Ord + Clone> Waits<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<K, Failing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -81,7 +81,14 @@ impl Bed {
         };
         let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(server.client()));
         let (client, shared) = (server.client(), Arc::clone(&settings));
-        let scanner = Scanner::new(client, cluster, shared, options, &mut registry);
+        let scanner = Scanner::new(
+            client,
+            cluster,
+            shared,
+            Arc::default(),
+            options,
+            &mut registry,
+        );
         Self {
             server,
             scanner,

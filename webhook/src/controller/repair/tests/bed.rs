@@ -125,8 +125,14 @@ impl Bed {
         let settings = Arc::new(ArcSwap::from_pointee(Settings::default()));
         let cluster = Arc::new(Kube::new(server.client()));
         let began = Instant::now();
-        let mut repairer =
-            Repairer::new(server.client(), cluster, settings, options, &mut registry);
+        let mut repairer = Repairer::new(
+            server.client(),
+            cluster,
+            settings,
+            Arc::default(),
+            options,
+            &mut registry,
+        );
         repairer.clock = Box::new(move || at(began));
         Self {
             server,

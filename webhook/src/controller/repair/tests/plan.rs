@@ -24,6 +24,7 @@ fn seen(objects: Vec<Value>) -> Seen {
     let id = sets.next().unwrap();
     drop(sets);
     Seen {
+        absent: Vec::new(),
         bundle,
         id,
         unknown: Vec::new(),

@@ -21,6 +21,11 @@ fn serving(set: Value) -> Value {
     set
 }
 
+fn scaled(mut set: Value, replicas: usize) -> Value {
+    set["spec"]["replicas"] = json!(replicas);
+    set
+}
+
 fn with_reloader(set: Value) -> Value {
     let mut set = set;
     let containers = &mut set["spec"]["template"]["spec"]["containers"];
@@ -72,17 +77,75 @@ async fn nothing_is_done_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sound_or_gone_is_not_touched() {
-    let bed = Bed::of(&conf(&routes(3)));
-    assert_eq!(bed.review().await, Next::Wait);
+async fn what_is_gone_is_not_touched() {
     let gone = Bed::with([map(&wrong())]);
     assert_eq!(gone.review().await, Next::Wait);
     let mut ending = set();
     ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let ending = Bed::with([map(&wrong()), service(), ending]);
     assert_eq!(ending.review().await, Next::Wait);
-    for bed in [bed, gone, ending] {
+    for bed in [gone, ending] {
         assert_eq!(bed.server.lock().patches, []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sound_file_is_marked_once_and_no_pod_starts_again_for_it() {
+    let bed = Bed::of(&conf(&routes(3)));
+    bed.put(pod("nats-0", bed.now(), None));
+    assert_eq!(bed.run(HOUR).await, 1);
+    bed.run(HOUR).await;
+    let marks = bed.server.lock().patches.clone();
+    let expected = json!({"metadata": {
+        "annotations": {"natsguard.dev/reviewed": "mounted"}, "resourceVersion": "1"
+    }});
+    assert_eq!(marks, [("&fieldManager=natsguard".to_owned(), expected)]);
+    assert_eq!(bed.writes(), [MAP]);
+    assert_eq!((bed.events(), bed.metrics()), (Vec::new(), Vec::new()));
+
+    // When it is wrong later it is repaired at once, as one that was never touched.
+    bed.put(scaled(set(), 5));
+    assert_eq!(bed.review().await, LOOK);
+    assert_eq!(bed.conf(), conf(&routes(5)));
+    assert_eq!(bed.writes(), [MAP, MAP]);
+    assert_eq!(bed.server.lock().patches.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sound_file_of_another_or_for_ever_is_not_marked() {
+    let mut owned = map(&conf(&routes(3)));
+    owned["metadata"]["ownerReferences"] =
+        json!([{"kind": "Nats", "name": "n", "controller": true}]);
+    let mut immutable = map(&conf(&routes(3)));
+    immutable["immutable"] = json!(true);
+    for file in [owned, immutable] {
+        let bed = Bed::with([file, service(), set()]);
+        assert_eq!(bed.review().await, Next::Wait);
+        assert_eq!(bed.server.lock().patches, []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_its_workload_has_all_looked_at_again() {
+    let mut hidden = service();
+    hidden["spec"]["publishNotReadyAddresses"] = json!(false);
+    let objects = || [map(&wrong()), hidden.clone(), set()];
+    for late in 0..2 {
+        let mut first = objects().to_vec();
+        let late = first.remove(late);
+        let bed = Bed::with(first);
+        for seconds in [2, 4, 8] {
+            assert_eq!(
+                bed.review().await,
+                Next::Again(Duration::from_secs(seconds))
+            );
+        }
+        bed.put(late);
+        assert_eq!(bed.review().await, LOOK);
+        assert_eq!(bed.conf(), conf(&routes(3)));
+        assert_eq!(bed.held(&service())["spec"], service()["spec"]);
+        bed.run(HOUR).await;
+        assert_eq!(bed.review().await, Next::Wait);
     }
 }
 
@@ -96,7 +159,10 @@ async fn a_service_that_hides_its_pods_is_repaired_and_nobody_is_restarted_for_i
     assert_eq!(bed.held(&service())["spec"], service()["spec"]);
     assert_eq!(
         bed.writes(),
-        ["PATCH /api/v1/namespaces/messaging/services/nats-headless"]
+        [
+            "PATCH /api/v1/namespaces/messaging/services/nats-headless",
+            MAP
+        ]
     );
     assert_eq!(bed.events(), [""; 0]);
 }
@@ -595,7 +661,11 @@ async fn a_file_in_a_secret_is_repaired_where_it_may_be_read() {
     let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let [secret, service, ..] = <[Value; 4]>::try_from(objects.clone()).unwrap();
     let bed = Bed::with(objects.clone());
-    assert_eq!(bed.repairer.review("shop", "orders").await.unwrap(), LOOK);
+    // The claims are not there yet.
+    assert_eq!(
+        bed.repairer.review("shop", "orders").await.unwrap(),
+        Next::Again(Duration::from_secs(2))
+    );
     let file = bed.held(&secret)["data"]["nats-server.conf"].clone();
     let file = STANDARD.decode(file.as_str().unwrap()).unwrap();
     let file = String::from_utf8(file).unwrap();
@@ -616,7 +686,7 @@ async fn a_file_in_a_secret_is_repaired_where_it_may_be_read() {
     blind.server.lock().hidden.insert("secrets");
     assert_eq!(
         blind.repairer.review("shop", "orders").await.unwrap(),
-        Next::Again(Duration::from_secs(30))
+        Next::Again(Duration::from_secs(2))
     );
     assert_eq!(blind.writes(), [""; 0]);
 }
