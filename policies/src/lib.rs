@@ -21,6 +21,7 @@ pub mod conf;
 pub mod context;
 pub mod engine;
 mod json;
+mod memory;
 mod nodes;
 pub mod patch;
 pub mod policy;

@@ -8,6 +8,7 @@ pub mod network_filesystem;
 pub mod opaque_routes;
 pub mod refused_configuration;
 pub mod service_route;
+pub mod shared_store;
 pub mod short_route;
 pub mod stateless_cluster;
 pub mod unbounded_store;
@@ -24,6 +25,7 @@ pub const POLICIES: &[Policy] = &[
     unresolvable_peers::POLICY,
     opaque_routes::POLICY,
     stateless_cluster::POLICY,
+    shared_store::POLICY,
     network_filesystem::POLICY,
     ephemeral_store::POLICY,
     unbounded_store::POLICY,

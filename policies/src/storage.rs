@@ -4,3 +4,4 @@ pub mod backing;
 pub mod claims;
 pub mod drivers;
 pub mod jetstream;
+pub mod sharing;

@@ -320,6 +320,22 @@ impl<'a> Workload<'a> {
                 .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
     }
 
+    /// The headless Services of the workload's namespace that select its pods; those that show pods that are not ready come
+    /// first.
+    pub fn headless_services(&self) -> Vec<&'a str> {
+        let services = self.bundle.of_kind("", "Service");
+        let mut found: Vec<_> = services
+            .map(|(_, service)| service)
+            .filter(|service| json::text(&service.value, &["spec", "clusterIP"]) == Some("None"))
+            .filter(|service| self.is_selected_by(service))
+            .collect();
+        let publishes = ["spec", "publishNotReadyAddresses"];
+        let hides =
+            |service: &&Object| json::get(&service.value, &publishes) != Some(&Value::Bool(true));
+        found.sort_by_key(hides);
+        found.into_iter().map(Object::name).collect()
+    }
+
     /// The configuration's values: `None` when there is no file, it can't be seen, or the server would refuse it.
     pub fn values(&self) -> Option<&conf::Map> {
         match &self.configuration {
@@ -356,6 +372,22 @@ impl<'a> Workload<'a> {
                 .command
                 .last(&["routes"])
                 .is_some_and(|flag| !flag.value.is_empty())
+    }
+
+    /// The port that clients connect to.
+    pub fn client_port(&self) -> u64 {
+        const DEFAULT: u64 = 4222;
+        if let Some(flag) = self.command.last(&["p", "port"]) {
+            return flag.value.parse().unwrap_or(DEFAULT);
+        }
+        let value = self
+            .values()
+            .and_then(|values| values.find(&["port", "listen"]));
+        let port = value.and_then(|value| match value.as_i64() {
+            Some(port) => u64::try_from(port).ok(),
+            None => value.as_str()?.rsplit_once(':')?.1.parse().ok(),
+        });
+        port.unwrap_or(DEFAULT)
     }
 
     /// The object and string that hold a value of the configuration.

@@ -8,6 +8,7 @@ use crate::bundle::{Bundle, Lookup, Object, ObjectId};
 use crate::certificate::Certificate;
 use crate::json;
 use crate::routes::list::Home;
+use crate::storage::sharing::{Share, Volumes};
 use crate::workload::mounts::Found;
 use crate::workload::{Kind, Workload};
 
@@ -32,12 +33,14 @@ pub const FAULT: usize = 8;
 #[derive(Debug)]
 pub struct Neighbours<'a> {
     bundle: &'a Bundle,
+    workloads: &'a [Workload<'a>],
     sets: BTreeMap<&'a str, Vec<&'a Workload<'a>>>,
     peers: RefCell<BTreeMap<ObjectId, Option<Rc<Peer>>>>,
     selected: RefCell<BTreeMap<ObjectId, Siblings<'a>>>,
     certificates: RefCell<BTreeMap<Holder, Rc<Certificate>>>,
     /// The cert-manager `Certificate` that writes a Secret, by namespace and name of the Secret.
     promises: OnceCell<BTreeMap<(&'a str, &'a str), ObjectId>>,
+    volumes: OnceCell<Volumes<'a>>,
     lists: RefCell<BTreeSet<(ObjectId, String, Option<usize>)>>,
     compared: Cell<usize>,
     named: Cell<usize>,
@@ -86,6 +89,8 @@ impl<'a> Neighbours<'a> {
         }
         Self {
             bundle,
+            workloads,
+            volumes: OnceCell::new(),
             sets,
             peers: RefCell::default(),
             selected: RefCell::default(),
@@ -166,6 +171,19 @@ impl<'a> Neighbours<'a> {
             promises
         });
         promises.get(&(namespace, secret)).copied()
+    }
+
+    /// Another workload, or server of the same pod, with its store on the same volume, and where.
+    pub fn on_the_volume_of(
+        &self,
+        workload: &Workload<'_>,
+        share: &Share,
+    ) -> Option<&(&'a Workload<'a>, Share)> {
+        if self.workloads.len() < 2 {
+            return None;
+        }
+        let volumes = self.volumes.get_or_init(|| Volumes::new(self.workloads));
+        volumes.other(workload, share)
     }
 
     /// Whether so many more pods may be named. Where they may not, nothing is refused and no other repair is taken back.

@@ -16,9 +16,10 @@
 //! | field | accepted |
 //! |---|---|
 //! | `affinity.podAntiAffinity` | a term of either strength |
-//! | `topologySpreadConstraints` | `whenUnsatisfiable: DoNotSchedule` |
+//! | `topologySpreadConstraints` | `maxSkew: 1` with `whenUnsatisfiable: DoNotSchedule` |
 //!
-//! An anti-affinity that selects something else keeps nothing apart.
+//! An anti-affinity that selects something else keeps nothing apart. A `maxSkew` of 2 lets two replicas share a node while a
+//! third node has none.
 //!
 //! ## Repair
 //!
@@ -30,7 +31,8 @@
 //!   unless they ask for it, one of Windows. What can't be read leaves no node out, and whether a node has room for a pod
 //!   is not looked at;
 //! - the volumes of two replicas can be used on one node only, and that is the same: both have a required `nodeAffinity`
-//!   for one `kubernetes.io/hostname`, as local volumes do.
+//!   for one `kubernetes.io/hostname`, as local volumes do. Nor is it a required one where they share
+//!   [one volume](shared-store.md), and no second warning.
 //!
 //! ## Example
 //!
@@ -140,7 +142,13 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             "move the volume of one of them to another node, then make the anti-affinity a required one",
         )
     });
-    let (key, term) = if few.is_none() && tied.is_none() {
+    // What shares one volume may have to share its node, which shared-store speaks of.
+    let share = context
+        .backing
+        .as_ref()
+        .and_then(|backing| backing.share.as_ref());
+    let is_shared = share.is_some_and(|share| share.is_common);
+    let (key, term) = if few.is_none() && tied.is_none() && !is_shared {
         (REQUIRED, term)
     } else {
         (PREFERRED, json!({"weight": 100, "podAffinityTerm": term}))
@@ -192,6 +200,7 @@ fn is_kept_apart(workload: &Workload<'_>) -> bool {
         .any(|constraint| {
             json::text(constraint, &["topologyKey"]) == Some(HOSTNAME)
                 && json::text(constraint, &["whenUnsatisfiable"]) == Some("DoNotSchedule")
+                && json::get(constraint, &["maxSkew"]).and_then(Value::as_u64) == Some(1)
                 && matches_own_pods(workload, json::get(constraint, &["labelSelector"]))
         });
     spread

@@ -11,7 +11,8 @@
 //! ## What is checked
 //!
 //! Where `store_dir` lies when JetStream runs; without one the server writes below `/tmp`. A single server with
-//! `max_file_store: 0` keeps no files; one in a cluster keeps those of its meta group.
+//! `max_file_store: 0` keeps no files; one in a cluster keeps those of its meta group. A `hostPath` under several replicas
+//! stays behind when a pod moves to another node; under a DaemonSet no pod does.
 //!
 //! ## Example
 //!
@@ -62,6 +63,7 @@ use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
 use crate::storage::backing::Nature;
 use crate::storage::jetstream::{Directory, Limit, State};
+use crate::workload::{Kind, Workload};
 
 /// The policy.
 pub const POLICY: Policy = Policy {
@@ -86,21 +88,29 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let Some(backing) = &context.backing else {
         return Vec::new();
     };
-    let Nature::Ephemeral(what) = backing.nature else {
-        return Vec::new();
+    let workload = context.workload;
+    let title = workload.title();
+    let what = match backing.nature {
+        Nature::Ephemeral(what) => what,
+        Nature::HostPath if moves(workload) => {
+            return vec![finding(
+                POLICY.id,
+                backing.place.clone(),
+                "JetStream's store stays on a node when its pod moves to another",
+                format!("{directory} of {title} is on a hostPath"),
+                remedy(workload.kind),
+            )];
+        }
+        _ => return Vec::new(),
     };
-    let title = context.workload.title();
     let (place, detail, remedy) = if jetstream.directory == Directory::Default {
         let detail = format!("{title} has no store_dir, so the store is {directory} on {what}");
-        let remedy = "mount a volumeClaimTemplate and set store_dir to its path";
+        let remedy = format!("{}, and set store_dir to its path", remedy(workload.kind));
         (jetstream.place.clone(), detail, remedy)
     } else {
         let detail = format!("{directory} of {title} is on {what}");
-        (
-            backing.place.clone(),
-            detail,
-            "mount a volumeClaimTemplate there",
-        )
+        let remedy = remedy(workload.kind).to_owned();
+        (backing.place.clone(), detail, remedy)
     };
     vec![finding(
         POLICY.id,
@@ -109,4 +119,20 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         detail,
         remedy,
     )]
+}
+
+/// Whether the pods may come up on other nodes than before.
+fn moves(workload: &Workload<'_>) -> bool {
+    workload.kind != Kind::DaemonSet && workload.replicas.is_some_and(|replicas| replicas > 1)
+}
+
+/// Only a StatefulSet has claim templates, and a Deployment starts a pod before the former has let go of its claim.
+const fn remedy(kind: Kind) -> &'static str {
+    match kind {
+        Kind::StatefulSet => "mount a volumeClaimTemplate there",
+        Kind::Pod => "mount a PersistentVolumeClaim there",
+        _ => {
+            "run it as a StatefulSet with a volumeClaimTemplate, or mount a PersistentVolumeClaim there (strategy: Recreate)"
+        }
+    }
 }

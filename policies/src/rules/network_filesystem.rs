@@ -21,10 +21,14 @@
 //! | `volumes[*].csi.driver`, `.flexVolume.driver` | a network file system by the table of drivers |
 //! | `persistentVolumeClaim`, `volumeClaimTemplates`, `ephemeral` | by its PersistentVolume: source, driver, `mountOptions` |
 //! | … | by its StorageClass (`storageClassName`, the old annotation, the default class): `provisioner`, `parameters`, `mountOptions` |
-//! | one `ReadWriteMany` claim for several replicas | always: the servers would write into one directory |
+//! | … | by its access modes: `ReadWriteMany` where none of these is known is a warning |
+//!
+//! A claim that has no volume yet may get one that is there: a free PersistentVolume of its class (also of one that has no
+//! StorageClass), its selector, its access modes and size. A driver that the table lacks and whose name has the word `nfs`,
+//! `smb`, `cifs` or `efs` is a network file system.
 //!
 //! A StorageClass that is not in the input is not guessed. When platforms ship a class of that name on a network file
-//! system there is a warning.
+//! system there is a warning, and so there is for a claim `ReadWriteMany` of which nothing else is known.
 //!
 //! The table of drivers can be added to in the settings:
 //! `policies: {network-filesystem: {drivers: {example.org/files: network-filesystem}}}`; a driver is
@@ -104,7 +108,7 @@ pub const POLICY: Policy = Policy {
 };
 
 const REMEDY: &str =
-    "put the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass";
+    "put the store on a local disk or a block device, as a StorageClass of such volumes gives";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let Some(backing) = &context.backing else {
@@ -123,19 +127,17 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                 REMEDY,
             )]
         }
-        _ if backing.shared_by_replicas => vec![found(
-            "the replicas share one ReadWriteMany volume for JetStream's store",
-            "each server needs a directory of its own".to_owned(),
-            "give each replica its own volume: a volumeClaimTemplate",
-        )],
         Nature::Suspect(what) => vec![
             found(
                 "JetStream's store may lie on a network file system",
                 what.clone(),
-                "pass the StorageClass as well, or use one with a local disk or a block device",
+                &format!(
+                    "use a StorageClass of local disks or block devices{}",
+                    context.workload.bundle.or_pass("the one that it names")
+                ),
             )
             .otherwise(Action::Warn),
         ],
-        Nature::Durable | Nature::Ephemeral(_) | Nature::Unknown => Vec::new(),
+        Nature::Durable | Nature::HostPath | Nature::Ephemeral(_) | Nature::Unknown => Vec::new(),
     }
 }

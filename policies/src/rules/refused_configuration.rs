@@ -17,6 +17,7 @@
 //! | the file | a syntax error, a variable that refers to itself |
 //! | a file that is included or passed with `-c` | missing in the ConfigMap or Secret that should hold it |
 //! | `max_memory_store`, `max_file_store` | no size: `"10Gi"` in quotes |
+//! | `GOMEMLIMIT` | a size in units of Kubernetes, `3Gi`, not of Go, `3GiB` |
 //! | JetStream in a server that listens for routes | no `server_name`, no `cluster.name`, no route and no leaf node remote |
 //!
 //! In a file, `{{…}}` and `${…}` may be filled in before it is applied, so a template is not judged; in a cluster nobody fills
@@ -84,6 +85,7 @@
 
 use crate::conf;
 use crate::context::{Context, finding};
+use crate::memory::{self, GoLimit};
 use crate::policy::{Action, Finding, Policy};
 use crate::routes::list::Routes;
 use crate::storage::jetstream::{JetStream, Limit, State};
@@ -104,6 +106,17 @@ const FILE: &str = "nats-server does not start with this file";
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
     let own = || workload.own_place(workload.container_pointer.clone());
+    let (limit, index) = memory::go_limit(workload.container);
+    if limit == GoLimit::Malformed {
+        let pointer = format!("{}/env/{index}/value", workload.container_pointer);
+        return vec![finding(
+            POLICY.id,
+            workload.own_place(pointer),
+            "nats-server does not start with a GOMEMLIMIT that is none",
+            workload.title(),
+            "write it in B, KiB, MiB, GiB or TiB, as in 3GiB",
+        )];
+    }
     match &workload.configuration {
         Configuration::Missing(why) => {
             return vec![finding(

@@ -203,6 +203,18 @@ fn remedy(context: &Context<'_>, plan: &Plan, index: usize) -> String {
         return "name each pod by its full name, or put fewer workloads behind the Service"
             .to_owned();
     }
+    if context.workload.replicas == Some(1) {
+        return "remove the route, or the whole cluster block: without other workloads in the cluster a single server has no \
+                peers".to_owned();
+    }
+    if let (Governing::NotHeadless(_) | Governing::Unnamed, Some(headless)) = (
+        context.workload.governing(),
+        context.workload.headless_services().first(),
+    ) {
+        return format!(
+            "name Service {headless}, which is headless, in spec.serviceName, and name each pod in the routes"
+        );
+    }
     match context.workload.governing() {
         Governing::NotHeadless(_) => format!(
             "make a headless Service (clusterIP: None, publishNotReadyAddresses: true), name it in \

@@ -24,9 +24,11 @@
 //!
 //! ## Repair
 //!
-//! `publishNotReadyAddresses: true` is set on the Service. A Service that is not headless can't become so, and
+//! `publishNotReadyAddresses: true` is set on the Service. Clients that use the same Service get pods that are not ready
+//! then: they need a Service of their own, as NATS's chart has it. A Service that is not headless can't become so, and
 //! `spec.serviceName` can't be changed on a StatefulSet that exists: make a second, headless Service and recreate the
-//! StatefulSet (`kubectl delete --cascade=orphan` keeps its pods).
+//! StatefulSet (`kubectl delete --cascade=orphan` keeps its pods). Where a headless Service selects the pods already, the
+//! remedy names it.
 //!
 //! ## Example
 //!
@@ -78,10 +80,11 @@
 
 use serde_json::Value;
 
+use crate::bundle::Object;
 use crate::context::{Context, finding};
 use crate::json;
 use crate::policy::{Action, Edit, Finding, Policy};
-use crate::workload::{Governing, Kind};
+use crate::workload::{Governing, Kind, Workload};
 
 /// The policy.
 pub const POLICY: Policy = Policy {
@@ -114,15 +117,24 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         Governing::Unnamed => own(
             "the StatefulSet has no governing Service, so its pods have no DNS names",
             format!("{title} names none"),
-            "make a headless Service with publishNotReadyAddresses: true and name it in spec.serviceName".to_owned(),
+            match workload.headless_services().first() {
+                Some(service) => format!("name Service {service} in spec.serviceName"),
+                None => "make a headless Service with publishNotReadyAddresses: true and name it in spec.serviceName"
+                    .to_owned(),
+            },
         ),
         Governing::NotHeadless(_) => own(
             "the governing Service is not headless, so the pods have no DNS names",
             format!("Service {name} of {title} has an address of its own"),
-            format!(
-                "make a second Service with clusterIP: None and publishNotReadyAddresses: true, and name it in \
-                 spec.serviceName instead of {name}"
-            ),
+            match workload.headless_services().first() {
+                Some(service) => {
+                    format!("name Service {service}, which is headless, in spec.serviceName instead of {name}")
+                }
+                None => format!(
+                    "make a second Service with clusterIP: None and publishNotReadyAddresses: true, and name it in \
+                     spec.serviceName instead of {name}"
+                ),
+            },
         ),
         Governing::Absent => own(
             "the governing Service does not exist",
@@ -148,7 +160,13 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                     at("/spec/publishNotReadyAddresses"),
                     "the governing Service hides pods that are not ready, and they wait for each other to be",
                     format!("Service {name} of {title}"),
-                    "set publishNotReadyAddresses: true",
+                    match client_port(workload, service) {
+                        Some(port) => format!(
+                            "set publishNotReadyAddresses: true; clients that use its port {port} get pods that are not \
+                             ready then, so give them a Service of their own"
+                        ),
+                        None => "set publishNotReadyAddresses: true".to_owned(),
+                    },
                 )
                 .with_fix(vec![Edit::Set {
                     object: id,
@@ -170,4 +188,24 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         }
     };
     vec![found]
+}
+
+/// The port of a Service that leads to the port for clients.
+fn client_port(workload: &Workload<'_>, service: &Object) -> Option<u64> {
+    let ports = json::items(workload.container, &["ports"]);
+    let clients = workload.client_port();
+    json::items(&service.value, &["spec", "ports"])
+        .iter()
+        .find_map(|entry| {
+            let port = json::get(entry, &["port"])?.as_u64()?;
+            let target = match json::get(entry, &["targetPort"]) {
+                Some(Value::String(name)) => ports
+                    .iter()
+                    .find(|port| json::text(port, &["name"]) == Some(name))
+                    .and_then(|port| json::get(port, &["containerPort"])?.as_u64()),
+                Some(target) => target.as_u64(),
+                None => Some(port),
+            };
+            (target == Some(clients)).then_some(port)
+        })
 }

@@ -8,11 +8,11 @@ use crate::policy::Place;
 use crate::settings::Settings;
 use crate::storage::claims;
 use crate::storage::drivers::{self, Medium};
+use crate::storage::sharing::{self, Share};
 use crate::workload::mounts::mount_of;
 use crate::workload::{Kind, Workload};
 
-/// The annotations that named a class before `storageClassName`, and that mark the default one.
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+/// The annotations that mark the default class.
 const DEFAULT_ANNOTATIONS: [&str; 2] = [
     "storageclass.kubernetes.io/is-default-class",
     "storageclass.beta.kubernetes.io/is-default-class",
@@ -29,8 +29,8 @@ pub struct Backing {
     pub nature: Nature,
     /// The bytes asked for, of a claim.
     pub request: Option<i128>,
-    /// Whether all replicas share one volume that many can write to.
-    pub shared_by_replicas: bool,
+    /// What the pods have in the volume: `None` for the container's own file system.
+    pub share: Option<Share>,
 }
 
 /// What a volume is.
@@ -40,6 +40,8 @@ pub enum Nature {
     NetworkFilesystem(String),
     /// A block device over the network, or a disk of the node.
     Durable,
+    /// A directory of the node that the pod happens to be on.
+    HostPath,
     /// Gone with the pod or the container: what it is.
     Ephemeral(&'static str),
     /// A class that can't be seen, by a name that stands for a network file system elsewhere.
@@ -50,17 +52,23 @@ pub enum Nature {
 
 /// What a directory of the server's container lies on.
 pub fn of(workload: &Workload<'_>, settings: &Settings, directory: &str) -> Backing {
+    Backing {
+        share: sharing::of(workload, directory),
+        ..behind(workload, settings, directory)
+    }
+}
+
+fn behind(workload: &Workload<'_>, settings: &Settings, directory: &str) -> Backing {
     let Some(mount) = mount_of(workload.container, directory) else {
         return Backing {
             place: workload.own_place(workload.container_pointer.clone()),
             volume: None,
             nature: Nature::Ephemeral("the container's own file system"),
             request: None,
-            shared_by_replicas: false,
+            share: None,
         };
     };
     let reader = Reader { workload, settings };
-    let own_directory = json::get(mount.value, &["subPathExpr"]).is_some();
     // A claim template takes the place of a volume of the same name.
     if workload.kind == Kind::StatefulSet {
         let templates = json::items(&workload.object.value, &["spec", "volumeClaimTemplates"]);
@@ -83,7 +91,7 @@ pub fn of(workload: &Workload<'_>, settings: &Settings, directory: &str) -> Back
     match volumes.iter().enumerate().find(|(_, volume)| named(volume)) {
         Some((index, volume)) => {
             let pointer = format!("{}/volumes/{index}", workload.pod_pointer);
-            reader.volume(&pointer, mount.volume, volume, own_directory)
+            reader.volume(&pointer, mount.volume, volume)
         }
         None => Backing {
             place: workload.own_place(format!(
@@ -93,7 +101,7 @@ pub fn of(workload: &Workload<'_>, settings: &Settings, directory: &str) -> Back
             volume: Some(mount.volume.to_owned()),
             nature: Nature::Unknown,
             request: None,
-            shared_by_replicas: false,
+            share: None,
         },
     }
 }
@@ -104,13 +112,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn volume(&self, pointer: &str, name: &str, volume: &Value, own_directory: bool) -> Backing {
+    fn volume(&self, pointer: &str, name: &str, volume: &Value) -> Backing {
         let backing = |pointer: String, nature| Backing {
             place: self.workload.own_place(pointer),
             volume: Some(name.to_owned()),
             nature,
             request: None,
-            shared_by_replicas: false,
+            share: None,
         };
         if let Some(claim) = json::text(volume, &["persistentVolumeClaim", "claimName"]) {
             let pointer = format!("{pointer}/persistentVolumeClaim");
@@ -121,12 +129,7 @@ impl Reader<'_> {
                 claim,
             ) {
                 Lookup::Found(_, object) => {
-                    let mut backing =
-                        self.claim(&pointer, name, &object.value, &[claim.to_owned()]);
-                    backing.shared_by_replicas = !own_directory
-                        && is_shared(&object.value)
-                        && self.workload.replicas.is_none_or(|replicas| replicas > 1);
-                    backing
+                    self.claim(&pointer, name, &object.value, &[claim.to_owned()])
                 }
                 Lookup::Absent | Lookup::Unknown => {
                     let volume = claims::volume_of(self.workload, claim);
@@ -171,8 +174,7 @@ impl Reader<'_> {
             ("azureFile", "Azure Files (SMB)"),
             ("quobyte", "Quobyte"),
         ];
-        const DURABLE: [&str; 15] = [
-            "hostPath",
+        const DURABLE: [&str; 14] = [
             "local",
             "awsElasticBlockStore",
             "gcePersistentDisk",
@@ -214,6 +216,9 @@ impl Reader<'_> {
             let nature = self.driver(driver, shared, parameter, &how(&format!("driver {driver}")));
             return (Some(key), nature);
         }
+        if json::get(source, &["hostPath"]).is_some() {
+            return (Some("hostPath"), Nature::HostPath);
+        }
         for key in DURABLE {
             if json::get(source, &[key]).is_some() {
                 return (Some(key), Nature::Durable);
@@ -234,11 +239,13 @@ impl Reader<'_> {
         parameter: impl Fn(&str) -> Option<&'p str>,
         how: &str,
     ) -> Nature {
-        let own = self.settings.drivers();
-        let (medium, title) = match (own.get(driver), drivers::find(driver, shared, parameter)) {
-            (Some(medium), _) => (*medium, "a network file system"),
-            (None, Some(row)) => (row.medium, row.title),
-            (None, None) => return Nature::Unknown,
+        let own = self.settings.drivers().get(driver);
+        let row = drivers::find(driver, shared, parameter);
+        let (medium, title) = match (own, row, drivers::told(driver)) {
+            (Some(medium), ..) => (*medium, "a network file system"),
+            (_, Some(row), _) => (row.medium, row.title),
+            (.., Some(title)) => (Medium::NetworkFilesystem, title),
+            _ => return Nature::Unknown,
         };
         match medium {
             Medium::NetworkFilesystem => Nature::NetworkFilesystem(format!("{title}: {how}")),
@@ -248,32 +255,75 @@ impl Reader<'_> {
 
     /// A claim, or the template of one; `claims` are the names of those that may exist for it.
     fn claim(&self, pointer: &str, volume: &str, claim: &Value, claims: &[String]) -> Backing {
+        let bundle = self.workload.bundle;
         let shared = is_shared(claim);
-        let of_pods = claims
-            .iter()
-            .filter_map(|claim| claims::volume_of(self.workload, claim));
+        let here = self.workload.own_place(pointer);
+        let of_pods = claims.iter().map(|name| {
+            let bound = claims::volume_of(self.workload, name);
+            let nature = bound.map(|volume| self.persistent_volume(volume, shared));
+            let found = bundle.lookup("", "PersistentVolumeClaim", self.workload.namespace, name);
+            match (nature, found) {
+                (Some(nature), _) => (nature, here.clone()),
+                // A claim that is there is taken as it is, whatever the template says.
+                (None, Lookup::Found(id, claim)) => (
+                    self.unbound(&claim.value),
+                    self.workload.place_in(id, "/spec/storageClassName", None),
+                ),
+                (None, Lookup::Absent | Lookup::Unknown) => (Nature::Unknown, here.clone()),
+            }
+        });
         let named =
             json::text(claim, &["spec", "volumeName"]).and_then(|name| self.volume_named(name));
-        let natures: Vec<Nature> = of_pods
+        let named = named.map(|volume| (self.persistent_volume(volume, shared), here.clone()));
+        let natures: Vec<_> = of_pods
             .chain(named)
-            .map(|volume| self.persistent_volume(volume, shared))
-            .filter(|nature| *nature != Nature::Unknown)
+            .filter(|(nature, _)| *nature != Nature::Unknown)
             .collect();
         // One bad volume is enough.
         let worst = natures
             .iter()
-            .find(|nature| matches!(nature, Nature::NetworkFilesystem(_)));
-        let nature = worst
+            .find(|(nature, _)| matches!(nature, Nature::NetworkFilesystem(_)));
+        let (nature, place) = worst
             .or_else(|| natures.first())
             .cloned()
-            .unwrap_or_else(|| self.class(claim, shared));
+            .unwrap_or_else(|| (self.unbound(claim), here.clone()));
         Backing {
-            place: self.workload.own_place(pointer),
+            place,
             volume: Some(volume.to_owned()),
             nature,
             request: json::get(claim, &["spec", "resources", "requests", "storage"])
                 .and_then(json::quantity),
-            shared_by_replicas: false,
+            share: None,
+        }
+    }
+
+    /// What a claim that has no volume yet may be bound to: a volume that is there comes before a new one of its class.
+    fn unbound(&self, claim: &Value) -> Nature {
+        let shared = is_shared(claim);
+        let default = || self.default_class().map(Object::name);
+        let class = claims::class_of(claim).or_else(default);
+        // Without a class the claim gets the default one, unless there is none; with a selector no new volume is made.
+        let is_certain = class.is_some() || json::get(claim, &["spec", "selector"]).is_some();
+        let volumes = self.workload.bundle.of_kind("", "PersistentVolume");
+        let natures: Vec<Nature> = volumes
+            .filter(|(_, volume)| claims::may_bind(claim, class.unwrap_or_default(), &volume.value))
+            .map(|(_, volume)| self.persistent_volume(volume, shared))
+            .collect();
+        let is_bad = |nature: &Nature| matches!(nature, Nature::NetworkFilesystem(_));
+        if let Some(Nature::NetworkFilesystem(what)) = natures.iter().find(|nature| is_bad(nature))
+        {
+            return if is_certain && natures.iter().all(is_bad) {
+                Nature::NetworkFilesystem(what.clone())
+            } else {
+                Nature::Suspect(format!("the claim may be bound to {what}"))
+            };
+        }
+        match self.class(claim, shared) {
+            Nature::Unknown if shared => Nature::Suspect(
+                "its claim is ReadWriteMany, which block devices and disks hardly ever are"
+                    .to_owned(),
+            ),
+            nature => nature,
         }
     }
 
@@ -296,13 +346,28 @@ impl Reader<'_> {
                 how(&format!("mount option {option}"))
             ));
         }
-        self.source(spec, shared || is_shared(&volume.value), how).1
+        match self.source(spec, shared || is_shared(&volume.value), how).1 {
+            // The one node of a test cluster, or of the volume's nodeAffinity.
+            Nature::HostPath => Nature::Durable,
+            nature => nature,
+        }
+    }
+
+    /// Of two default classes the newer counts, and nobody knows here which that is.
+    fn default_class(&self) -> Option<&Object> {
+        let classes = self
+            .workload
+            .bundle
+            .of_kind("storage.k8s.io", "StorageClass");
+        let mut defaults = classes
+            .map(|(_, class)| class)
+            .filter(|class| is_default(json::map(&class.value, &["metadata", "annotations"])));
+        defaults.next().filter(|_| defaults.next().is_none())
     }
 
     /// The class of a claim.
     fn class(&self, claim: &Value, shared: bool) -> Nature {
-        let named = json::text(claim, &["metadata", "annotations", CLASS_ANNOTATION])
-            .or_else(|| json::text(claim, &["spec", "storageClassName"]));
+        let named = claims::class_of(claim);
         let class = match named {
             // The empty name asks for a volume that exists, of no class.
             Some("") => return Nature::Unknown,
@@ -310,20 +375,11 @@ impl Reader<'_> {
                 .workload
                 .bundle
                 .lookup("storage.k8s.io", "StorageClass", "", name)
-                .found(),
-            None => {
-                let mut defaults = self
-                    .workload
-                    .bundle
-                    .of_kind("storage.k8s.io", "StorageClass")
-                    .filter(|(_, class)| {
-                        is_default(json::map(&class.value, &["metadata", "annotations"]))
-                    });
-                // Of two default classes the newer counts, and nobody knows here which that is.
-                defaults.next().filter(|_| defaults.next().is_none())
-            }
+                .found()
+                .map(|(_, class)| class),
+            None => self.default_class(),
         };
-        let Some((_, class)) = class else {
+        let Some(class) = class else {
             let name = named.unwrap_or_default();
             return drivers::CLASSES.iter().find(|(class, _)| *class == name).map_or(
                 Nature::Unknown,

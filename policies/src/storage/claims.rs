@@ -54,3 +54,33 @@ pub fn host_of(volume: &Object) -> Option<&str> {
             }
         })
 }
+
+/// The class that a claim or a volume names, in the field or the annotation that was there before it.
+pub fn class_of(value: &Value) -> Option<&str> {
+    json::text(
+        value,
+        &[
+            "metadata",
+            "annotations",
+            "volume.beta.kubernetes.io/storage-class",
+        ],
+    )
+    .or_else(|| json::text(value, &["spec", "storageClassName"]))
+}
+
+/// Whether a claim of a class that has no volume may be bound to this one: free, of the class, of its labels and access
+/// modes, and large enough.
+pub fn may_bind(claim: &Value, class: &str, volume: &Value) -> bool {
+    let modes = |value| json::items(value, &["spec", "accessModes"]);
+    let selector = json::get(claim, &["spec", "selector"]);
+    let size = |value, path: &[&str]| json::get(value, path).and_then(json::quantity);
+    let asked = size(claim, &["spec", "resources", "requests", "storage"]);
+    let given = size(volume, &["spec", "capacity", "storage"]);
+    class == class_of(volume).unwrap_or_default()
+        && json::get(volume, &["spec", "claimRef"]).is_none()
+        && modes(claim).iter().all(|mode| modes(volume).contains(mode))
+        && asked.zip(given).is_none_or(|(asked, given)| asked <= given)
+        && selector.is_none_or(|selector| {
+            json::selector_matches(Some(selector), json::map(volume, &["metadata", "labels"]))
+        })
+}

@@ -460,6 +460,25 @@ pub const CLASSES: &[(&str, &str)] = &[
     ("zonal-rwx", "filestore.csi.storage.gke.io"),
 ];
 
+/// Words in the names of drivers that nobody has listed, and what such a driver mounts.
+const WORDS: [(&str, &str); 4] = [
+    ("nfs", "NFS"),
+    ("smb", "SMB"),
+    ("cifs", "SMB"),
+    ("efs", "Amazon EFS (NFS)"),
+];
+
+/// The network file system that the name of a driver tells of, which the table does not have.
+pub fn told(driver: &str) -> Option<&'static str> {
+    let mut words = driver.split(|c: char| !c.is_ascii_alphanumeric());
+    words.find_map(|word| {
+        let known = WORDS
+            .iter()
+            .find(|(known, _)| word.eq_ignore_ascii_case(known))?;
+        Some(known.1)
+    })
+}
+
 /// The row for a driver; `parameter` reads a parameter of the class or an attribute of the volume.
 pub fn find<'p>(
     driver: &str,
@@ -520,6 +539,15 @@ mod tests {
         );
         assert_eq!(medium("rancher.io/local-path", false, &[]), Some(Local));
         assert_eq!(medium("example.org/own", false, &[]), None);
+    }
+
+    #[test]
+    fn a_driver_that_is_not_listed_is_told_by_a_word() {
+        assert_eq!(told("nfs.example.org"), Some("NFS"));
+        assert_eq!(told("example.org/own-NFS_v4"), Some("NFS"));
+        assert_eq!(told("cluster.local/cifs"), Some("SMB"));
+        assert_eq!(told("example.org/infs"), None);
+        assert_eq!(told("nfsless.example.org"), None);
     }
 
     #[test]

@@ -221,28 +221,109 @@ fn a_generic_ephemeral_volume_is_followed_to_its_class() {
 }
 
 #[test]
-fn a_shared_claim_of_several_replicas_is_refused() {
-    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: own, namespace: messaging}\n\
-                 spec: {accessModes: [ReadWriteMany]}\n";
-    let cluster = |replicas| Cluster {
-        replicas,
+fn a_claim_is_followed_to_a_volume_that_it_may_get() {
+    let volume = |rest: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv-7, labels: {{use: nats}}}}\n\
+             spec: {{nfs: {{server: a, path: /}}, capacity: {{storage: 10Gi}}, accessModes: [ReadWriteOnce]{rest}}}\n"
+        )
+    };
+    let manual = volume(", storageClassName: manual");
+    let through = claimed("NFS: PersistentVolume pv-7, nfs");
+    let ask = |rest: &str| format!("{{accessModes: [ReadWriteOnce]{rest}}}");
+    assert_eq!(
+        on_claim(&ask(", storageClassName: manual"), &manual),
+        through
+    );
+    assert_eq!(
+        on_claim(
+            &ask(", storageClassName: '', selector: {matchLabels: {use: nats}}"),
+            &volume("")
+        ),
+        through
+    );
+    assert_eq!(
+        on_claim(&ask(", selector: {matchLabels: {use: nats}}"), &volume("")),
+        through
+    );
+    let default = class(
+        "d, annotations: {storageclass.kubernetes.io/is-default-class: 'true'}",
+        "provisioner: ebs.csi.aws.com",
+    );
+    let of_default = format!("{default}---\n{}", volume(", storageClassName: d"));
+    assert_eq!(on_claim(&ask(""), &of_default), through);
+    for (spec, volume) in [
+        (ask(", storageClassName: other"), manual.clone()),
+        (
+            ask(", storageClassName: manual, resources: {requests: {storage: 11Gi}}"),
+            manual.clone(),
+        ),
+        (
+            ask(", storageClassName: manual, selector: {matchLabels: {use: other}}"),
+            manual.clone(),
+        ),
+        (
+            ask(", storageClassName: manual"),
+            volume(", storageClassName: manual, claimRef: {name: other, namespace: messaging}"),
+        ),
+        (ask(""), format!("{default}---\n{}", volume(""))),
+    ] {
+        assert_eq!(
+            on_claim(&spec, &volume),
+            Vec::<String>::new(),
+            "{spec} {volume}"
+        );
+    }
+    let disk = volume(", storageClassName: manual")
+        .replace("pv-7", "pv-8")
+        .replace("nfs: {server: a, path: /}", "local: {path: /disk}");
+    assert_eq!(
+        on_claim(
+            &ask(", storageClassName: manual"),
+            &format!("{manual}---\n{disk}")
+        ),
+        [
+            "warn network-filesystem spec.volumeClaimTemplates[0]: volume store of StatefulSet messaging/nats: \
+          the claim may be bound to NFS: PersistentVolume pv-7, nfs"
+        ]
+    );
+}
+
+#[test]
+fn a_claim_that_is_there_has_a_class_of_its_own() {
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: store-nats-1, namespace: messaging}\n\
+                 spec: {storageClassName: shared}\n---\n";
+    let classes = class("shared", "provisioner: nfs.example.org");
+    let cluster = Cluster {
         conf: "jetstream { store_dir: /data, max_mem: 1Gi, max_file: 1Gi }".to_owned(),
-        volumes: ", {name: store, persistentVolumeClaim: {claimName: own}}".to_owned(),
         mounts: ", {name: store, mountPath: /data}".to_owned(),
-        more: claim.to_owned(),
+        spec:
+            "  volumeClaimTemplates: [{metadata: {name: store}, spec: {storageClassName: disks}}]"
+                .to_owned(),
+        more: format!("{claim}{classes}"),
         ..Cluster::default()
     };
     assert_eq!(
-        only("network-filesystem", &cluster(3).findings()),
-        inline(
-            "persistentVolumeClaim",
-            "each server needs a directory of its own"
-        )
+        only("network-filesystem", &cluster.findings()),
+        [
+            "deny network-filesystem spec.storageClassName: volume store of StatefulSet messaging/nats: \
+          NFS: StorageClass shared, provisioner nfs.example.org"
+        ]
     );
+}
+
+#[test]
+fn a_claim_for_many_nodes_of_which_nothing_is_known_is_pointed_out() {
+    let many = "{accessModes: [ReadWriteMany], storageClassName: fast}";
     assert_eq!(
-        only("network-filesystem", &cluster(1).findings()),
-        Vec::<String>::new()
+        on_claim(many, ""),
+        [
+            "warn network-filesystem spec.volumeClaimTemplates[0]: volume store of StatefulSet messaging/nats: \
+          its claim is ReadWriteMany, which block devices and disks hardly ever are"
+        ]
     );
+    let local = class("fast", "provisioner: rancher.io/local-path");
+    assert_eq!(on_claim(many, &local), Vec::<String>::new());
 }
 
 #[test]
@@ -340,12 +421,60 @@ fn limits_are_read_as_the_server_reads_them() {
             "jetstream {{ store_dir: /data, max_mem: 1Gi, max_file: {size} }}"
         ))
     };
-    assert_eq!(file("10Gi"), Vec::<String>::new());
+    assert_eq!(file("9Gi"), Vec::<String>::new());
+    assert_eq!(file("10Gi"), too_large("max_file_store", "10737418240"));
     assert_eq!(file("11G"), too_large("max_file_store", "11000000000"));
-    assert_eq!(file("10G"), Vec::<String>::new());
+    assert_eq!(file("9G"), Vec::<String>::new());
     assert_eq!(file("\"11G\""), too_large("max_file_store", "11811160064"));
     assert_eq!(file("0"), Vec::<String>::new());
     assert_eq!(file("$SIZE"), Vec::<String>::new());
+}
+
+fn remedies(container: &str, conf: &str) -> Vec<String> {
+    let text = set("").replace(
+        "args: [-m, '8222']",
+        &format!("args: [-c, /c/nats.conf], volumeMounts: [{{name: c, mountPath: /c}}]{container}"),
+    );
+    let text = text.replace("replicas: 3", "replicas: 1").replace(
+        "      containers:",
+        "      volumes: [{name: c, configMap: {name: c}}]\n      containers:",
+    );
+    let map = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{nats.conf: '{conf}'}}\n---\n"
+    );
+    let (report, _) = check(&bundle(&format!("{map}{text}")), &Settings::default());
+    let of_limits = report
+        .findings
+        .iter()
+        .filter(|judged| judged.finding.policy == "unbounded-store");
+    of_limits
+        .map(|judged| judged.finding.remedy.clone())
+        .collect()
+}
+
+#[test]
+fn a_memory_store_leaves_room_in_the_container() {
+    let of = |memory: &str, env: &str| {
+        remedies(
+            &format!(", resources: {{limits: {{memory: 1Gi}}}}{env}"),
+            &format!("jetstream {{ store_dir: /data, max_mem: {memory}, max_file: 1Gi }}"),
+        )
+    };
+    let bounded = "set max_memory_store to at most 768Mi (75% of the container's memory limit), or raise the container's \
+                   memory limit";
+    assert_eq!(of("768Mi", ""), [""; 0]);
+    assert_eq!(of("1Gi", ""), [bounded]);
+    assert_eq!(of("2Gi", ""), [bounded]);
+    let told = ", env: [{name: GOMEMLIMIT, value: 800MiB}]";
+    assert_eq!(of("600Mi", told), [""; 0]);
+    assert_eq!(
+        of("700Mi", told),
+        ["set max_memory_store to at most 600Mi (75% of GOMEMLIMIT), or raise GOMEMLIMIT"]
+    );
+    assert_eq!(
+        of("-1", ""),
+        ["set max_memory_store to a size of at most 768Mi (75% of the container's memory limit)"]
+    );
 }
 
 #[test]
@@ -389,6 +518,238 @@ fn a_store_that_goes_with_the_pod_is_pointed_out() {
     );
 }
 
+/// A workload of this kind with a store in `/data`, on this volume.
+fn workload(kind: &str, spec: &str, container: &str, volume: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: nats}}\nspec:\n  {spec}\n  selector: {{matchLabels: {{app: \
+         nats}}}}\n  template:\n    metadata: {{labels: {{app: nats}}}}\n    spec:\n      containers: [{{name: nats, image: \
+         'nats:2.14.5', args: [-js, -sd, /data]{container}}}]\n      volumes: [{{name: store, {volume}}}]\n"
+    )
+}
+
+const MOUNT: &str = ", volumeMounts: [{name: store, mountPath: /data}]";
+
+fn told(policy: &str, text: &str) -> Vec<String> {
+    let (report, _) = check(&bundle(text), &Settings::default());
+    report
+        .findings
+        .iter()
+        .map(|judged| &judged.finding)
+        .filter(|finding| finding.policy == policy)
+        .map(|finding| format!("{}; {}", finding.detail, finding.remedy))
+        .collect()
+}
+
+#[test]
+fn a_remedy_can_be_followed() {
+    let on = |kind: &str, replicas: &str| {
+        told(
+            "ephemeral-store",
+            &workload(kind, replicas, MOUNT, "emptyDir: {}"),
+        )
+    };
+    assert_eq!(
+        on("StatefulSet", "replicas: 1"),
+        [
+            "/data/jetstream of StatefulSet default/nats is on an emptyDir; mount a volumeClaimTemplate there"
+        ]
+    );
+    assert_eq!(
+        on("Deployment", "replicas: 1"),
+        [
+            "/data/jetstream of Deployment default/nats is on an emptyDir; run it as a StatefulSet with a volumeClaimTemplate, or \
+          mount a PersistentVolumeClaim there (strategy: Recreate)"
+        ]
+    );
+    let limits = told(
+        "unbounded-store",
+        &workload("Deployment", "replicas: 1", MOUNT, "emptyDir: {}"),
+    );
+    assert_eq!(
+        limits[0],
+        "without max_file_store Deployment default/nats takes 75% of the space that is free when it starts; set \
+         max_file_store to a size, in a file passed with -c"
+    );
+    let followed = workload(
+        "Deployment",
+        "replicas: 1\n  strategy: {type: Recreate}",
+        MOUNT,
+        "persistentVolumeClaim: {claimName: nats}",
+    );
+    assert_eq!(told("ephemeral-store", &followed), [""; 0]);
+    assert_eq!(told("shared-store", &followed), [""; 0]);
+}
+
+#[test]
+fn a_host_path_stays_when_a_pod_moves() {
+    let on = |kind: &str, spec: &str| {
+        told(
+            "ephemeral-store",
+            &workload(kind, spec, MOUNT, "hostPath: {path: /data}"),
+        )
+        .len()
+    };
+    assert_eq!(on("StatefulSet", "replicas: 3"), 1);
+    assert_eq!(on("StatefulSet", "replicas: 1"), 0);
+    assert_eq!(on("DaemonSet", "minReadySeconds: 0"), 0);
+}
+
+#[test]
+fn servers_that_share_a_volume_are_refused() {
+    let on = |kind: &str, spec: &str, volume: &str| {
+        told("shared-store", &workload(kind, spec, MOUNT, volume))
+    };
+    let claim = "persistentVolumeClaim: {claimName: nats}";
+    assert_eq!(
+        on("StatefulSet", "replicas: 3", claim),
+        [
+            "volume store of StatefulSet default/nats: 3 replicas; give each replica a volume of its own: a volumeClaimTemplate"
+        ]
+    );
+    assert_eq!(
+        on("Deployment", "replicas: 2", "nfs: {server: a, path: /}"),
+        [
+            "volume store of Deployment default/nats: 2 replicas; run it as a StatefulSet with a volumeClaimTemplate"
+        ]
+    );
+    assert_eq!(
+        on("DaemonSet", "minReadySeconds: 0", claim),
+        [
+            "volume store of DaemonSet default/nats: one on each node; run it as a StatefulSet with a volumeClaimTemplate"
+        ]
+    );
+    for (kind, spec, volume) in [
+        ("StatefulSet", "replicas: 1", claim),
+        ("StatefulSet", "replicas: 3", "emptyDir: {}"),
+        ("StatefulSet", "replicas: 3", "hostPath: {path: /data}"),
+        (
+            "Deployment",
+            "replicas: 2",
+            "ephemeral: {volumeClaimTemplate: {spec: {}}}",
+        ),
+        ("Deployment", "replicas: 0", claim),
+        (
+            "Deployment",
+            "replicas: 1\n  strategy: {rollingUpdate: {maxSurge: 0}}",
+            claim,
+        ),
+    ] {
+        assert_eq!(on(kind, spec, volume), [""; 0], "{kind} {spec} {volume}");
+    }
+    assert_eq!(
+        on("Deployment", "replicas: 1", claim),
+        [
+            "Deployment default/nats is rolled out with a pod more; set spec.strategy.type: Recreate, or run it as a StatefulSet"
+        ]
+    );
+}
+
+#[test]
+fn a_directory_of_its_own_for_each_server_is_a_warning() {
+    let answer = |container: &str| {
+        let text = workload(
+            "StatefulSet",
+            "replicas: 3",
+            container,
+            "persistentVolumeClaim: {claimName: nats}",
+        );
+        let found = only("shared-store", &findings(&bundle(&text)));
+        found
+            .first()
+            .and_then(|line| line.split(' ').next())
+            .map(str::to_owned)
+    };
+    let with = |sub_path: &str, env: &str| {
+        answer(&format!(
+            ", volumeMounts: [{{name: store, mountPath: /data, {sub_path}}}], env: [{env}]"
+        ))
+    };
+    let field =
+        |path: &str| format!("{{name: WHO, valueFrom: {{fieldRef: {{fieldPath: {path}}}}}}}");
+    assert_eq!(
+        with("subPathExpr: $(WHO)", &field("metadata.name")).unwrap(),
+        "warn"
+    );
+    assert_eq!(
+        with("subPathExpr: a/$(WHO)-x", &field("status.podIP")).unwrap(),
+        "warn"
+    );
+    assert_eq!(
+        with(
+            "subPathExpr: $(OUR)",
+            &format!(
+                "{}, {{name: OUR, value: nats-$(WHO)}}",
+                field("metadata.name")
+            )
+        )
+        .unwrap(),
+        "warn"
+    );
+    assert_eq!(
+        with("subPathExpr: $(WHO)", &field("metadata.namespace")).unwrap(),
+        "deny"
+    );
+    assert_eq!(
+        with("subPathExpr: $(WHOM)", &field("metadata.name")).unwrap(),
+        "deny"
+    );
+    assert_eq!(
+        with("subPathExpr: $(WHO)", "{name: WHO, value: nats}").unwrap(),
+        "deny"
+    );
+    assert_eq!(with("subPath: nats", "").unwrap(), "deny");
+}
+
+#[test]
+fn two_workloads_that_share_a_claim_are_refused() {
+    let one = |name: &str, mount: &str| {
+        workload(
+            "StatefulSet",
+            "replicas: 1",
+            mount,
+            "persistentVolumeClaim: {claimName: both}",
+        )
+        .replace(
+            "metadata: {name: nats}",
+            &format!("metadata: {{name: {name}}}"),
+        )
+    };
+    let at = |path: &str| {
+        format!(", volumeMounts: [{{name: store, mountPath: /data, subPath: {path}}}]")
+    };
+    let two = |a: &str, b: &str| {
+        let text = format!("{}---\n{}", one("a", a), one("b", b));
+        only("shared-store", &findings(&bundle(&text)))
+    };
+    let found = |action: &str| {
+        ["a", "b"].map(|name| {
+            let other = if name == "a" { "b" } else { "a" };
+            format!(
+                "{action} shared-store spec.template.spec.volumes[0].persistentVolumeClaim: volume store of StatefulSet \
+                 default/{name}: StatefulSet default/{other}, too"
+            )
+        })
+    };
+    assert_eq!(two(MOUNT, MOUNT), found("deny"));
+    assert_eq!(two(&at("x"), &at("x/")), found("deny"));
+    assert_eq!(two(&at("x"), &at("y")), found("warn"));
+    assert_eq!(two(&at("x"), ""), [""; 0]);
+}
+
+#[test]
+fn what_shares_a_volume_is_not_forced_apart() {
+    let text = workload(
+        "StatefulSet",
+        "replicas: 3",
+        MOUNT,
+        "persistentVolumeClaim: {claimName: nats}",
+    );
+    let (_, repaired) = check(&bundle(&text), &Settings::default());
+    let anti = &repaired.bundle.objects()[0].value["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
+    assert!(anti["requiredDuringSchedulingIgnoredDuringExecution"].is_null());
+    assert!(anti["preferredDuringSchedulingIgnoredDuringExecution"].is_array());
+}
+
 #[test]
 fn replicas_are_kept_apart_by_what_is_added_to_what_is_there() {
     let zone = "      affinity:\n        nodeAffinity:\n        podAntiAffinity:\n          \
@@ -425,14 +786,16 @@ fn a_rule_counts_only_when_it_keeps_these_pods_apart() {
     )));
     assert!(!fine(&term("{matchLabels: {app: other}}", "")));
     assert!(!fine(&term(own, ", namespaces: [other]")));
-    let spread = |how: &str| {
+    let spread = |skew: u32, how: &str| {
         format!(
-            "      topologySpreadConstraints: [{{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: {how}, \
+            "      topologySpreadConstraints: [{{maxSkew: {skew}, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: {how}, \
              labelSelector: {own}}}]\n"
         )
     };
-    assert!(fine(&spread("DoNotSchedule")));
-    assert!(!fine(&spread("ScheduleAnyway")));
+    assert!(fine(&spread(1, "DoNotSchedule")));
+    assert!(!fine(&spread(2, "DoNotSchedule")));
+    assert!(!fine(&spread(3, "DoNotSchedule")));
+    assert!(!fine(&spread(1, "ScheduleAnyway")));
 }
 
 #[test]
