@@ -44,7 +44,8 @@ pub struct Document {
     /// What the document says, as Kubernetes reads it; null when it is empty.
     pub value: Value,
     text: String,
-    tree: Tree,
+    /// Its nodes; read again when somebody asks where something is, because they are larger than all the rest.
+    tree: OnceLock<Tree>,
     /// How many lines of the file come before the document's first one.
     lines_before: usize,
     /// Where each line of `text` begins.
@@ -57,14 +58,21 @@ impl Document {
         let lines = std::iter::once(0)
             .chain(newlines.map(|(at, _)| at + 1))
             .collect();
-        let (tree, value) = (parsed.tree, parsed.value);
         Self {
-            value,
+            value: parsed.value,
             text: text.to_owned(),
-            tree,
+            tree: OnceLock::new(),
             lines_before,
             lines,
         }
+    }
+
+    fn tree(&self) -> &Tree {
+        self.tree.get_or_init(|| {
+            let read = read::documents(&self.text).ok();
+            let document = read.and_then(|documents| documents.into_iter().next());
+            document.map_or_else(Tree::default, |document| document.tree)
+        })
     }
 
     /// The document as it is written, from its `---` to the next one.
@@ -97,24 +105,30 @@ impl Manifest {
     /// Reads a whole file: any number of documents, YAML or JSON.
     ///
     /// A file with nothing but blanks and comments has no documents; one that is empty between two `---` is null.
-    pub fn read(name: &str, bytes: Vec<u8>) -> Result<Self, ReadError> {
-        let text = std::str::from_utf8(&bytes).map_err(|error| ReadError::NotUtf8 {
+    pub fn read(name: &str, bytes: impl AsRef<[u8]>) -> Result<Self, ReadError> {
+        let bytes = bytes.as_ref();
+        let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 {
             name: name.to_owned(),
             offset: error.valid_up_to(),
         })?;
-        let parsed =
-            read::documents(text).map_err(|problem| ReadError::new(name, text, problem))?;
-        let mut documents = Vec::with_capacity(parsed.len());
+        let mut documents = Vec::new();
         let mut lines = 0;
-        for parsed in parsed {
+        read::each(text, read::MAX_NODES, &mut |parsed| {
             let document = Document::new(&text[parsed.start..parsed.end], parsed, lines);
             lines += document.lines.len() - 1;
             documents.push(document);
-        }
+        })
+        .map_err(|problem| ReadError::new(name, text, problem))?;
+        // What the documents hold is not kept twice.
+        let bytes = if documents.is_empty() {
+            OnceLock::from(bytes.to_vec())
+        } else {
+            OnceLock::new()
+        };
         Ok(Self {
             name: name.to_owned(),
             documents,
-            bytes: OnceLock::from(bytes),
+            bytes,
         })
     }
 
@@ -185,8 +199,9 @@ impl Manifest {
             });
         }
         let refuse = |refusal| self.refuse(document, &refusal);
-        let root = match old.tree.root {
-            Some(root) if old.tree.exact => root,
+        let tree = old.tree();
+        let root = match tree.root {
+            Some(root) if tree.exact => root,
             _ => {
                 return Err(refuse(Refusal::Other(
                     "the document is written in a way that is not supported",
@@ -194,9 +209,9 @@ impl Manifest {
                 )));
             }
         };
-        let plan = plan::plan(&old.tree, root, &patch).map_err(refuse)?;
+        let plan = plan::plan(tree, root, &patch).map_err(refuse)?;
         let edit = |last_stays| {
-            let text = edit::apply(&old.text, &old.tree, &plan, last_stays).map_err(refuse)?;
+            let text = edit::apply(&old.text, tree, &plan, last_stays).map_err(refuse)?;
             self.verified(document, &text, &wanted)
         };
         // What ends with the file can be written with less change when nothing is added after it.

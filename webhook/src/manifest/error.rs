@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::read::{MAX_DOCUMENTS, Problem};
+use super::read::{MAX_DOCUMENTS, MAX_NODES, Problem};
 use super::resolve::{Fault, MAX_DEPTH};
 use super::text;
 
@@ -104,6 +104,12 @@ pub enum ReadError {
         /// Where it gets too much.
         place: Place,
     },
+    /// A file with too many keys, values and items.
+    #[error("{place}: more than {MAX_NODES} keys, values and items: split the file")]
+    TooManyNodes {
+        /// The first one too many.
+        place: Place,
+    },
     /// A file with too many documents.
     #[error("{place}: more than {MAX_DOCUMENTS} documents: split the file")]
     TooManyDocuments {
@@ -113,6 +119,23 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Where the file can't be read.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::NotUtf8 { .. } => None,
+            Self::Syntax { place, .. }
+            | Self::DuplicateKey { place, .. }
+            | Self::Key { place }
+            | Self::Merge { place }
+            | Self::Tag { place }
+            | Self::Cycle { place }
+            | Self::TooDeep { place }
+            | Self::TooManyAliases { place }
+            | Self::TooManyNodes { place }
+            | Self::TooManyDocuments { place } => Some(place),
+        }
+    }
+
     pub(super) fn new(name: &str, content: &str, problem: Problem) -> Self {
         let place = |at| Place::new(name, content, at);
         match problem {
@@ -134,6 +157,7 @@ impl ReadError {
                     }
                     Fault::Budget => Self::TooManyAliases { place },
                     Fault::Cycle => Self::Cycle { place },
+                    Fault::Nodes => Self::TooManyNodes { place },
                     Fault::Depth => Self::TooDeep { place },
                     Fault::Key => Self::Key { place },
                     Fault::Merge => Self::Merge { place },

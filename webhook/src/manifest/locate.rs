@@ -37,7 +37,7 @@ impl Manifest {
         let found = self
             .documents
             .get(document)
-            .map(|document| find(&document.tree, pointer));
+            .map(|document| find(document.tree(), pointer));
         self.position(document, found.map_or(0, |found| found.shown))
     }
 
@@ -46,7 +46,7 @@ impl Manifest {
         let Some(parts) = self.documents.get(document) else {
             return self.position(document, 0);
         };
-        let found = find(&parts.tree, pointer);
+        let found = find(parts.tree(), pointer);
         let place = found.node.and_then(|node| place(parts, node, offset));
         self.position(document, place.unwrap_or(found.shown))
     }
@@ -129,7 +129,8 @@ fn child(tree: &Tree, id: NodeId, token: &str, depth: usize) -> Option<(usize, N
 
 /// Where a byte of a scalar's text is written.
 fn place(document: &Document, id: NodeId, offset: usize) -> Option<usize> {
-    let node = &document.tree.nodes[document.tree.target(id)];
+    let tree = document.tree();
+    let node = &tree.nodes[tree.target(id)];
     let Content::Scalar(style, decoded, indent) = &node.content else {
         return None;
     };

@@ -14,6 +14,9 @@ use super::text::next_line;
 /// How many documents one file may have.
 pub(super) const MAX_DOCUMENTS: usize = 100_000;
 
+/// How many keys, values and items one file may have: each takes much more memory than the file does for it.
+pub(super) const MAX_NODES: usize = 4_000_000;
+
 /// A document found in a text; its tree counts offsets from `start`.
 pub(super) struct Parsed {
     /// Where it begins in the text.
@@ -39,6 +42,17 @@ pub(super) enum Problem {
 
 /// Reads all documents of a text.
 pub(super) fn documents(text: &str) -> Result<Vec<Parsed>, Problem> {
+    let mut documents = Vec::new();
+    each(text, MAX_NODES, &mut |document| documents.push(document))?;
+    Ok(documents)
+}
+
+/// Reads one document of a text after the other: of all together the trees would be the most of what a file takes.
+pub(super) fn each(
+    text: &str,
+    max_nodes: usize,
+    take: &mut dyn FnMut(Parsed),
+) -> Result<(), Problem> {
     let options = options! {
         emit_anchor_events: true,
         emit_comments: false,
@@ -46,9 +60,11 @@ pub(super) fn documents(text: &str) -> Result<Vec<Parsed>, Problem> {
     };
     let mut reader = Reader {
         text,
-        done: Vec::new(),
+        take,
+        documents: 0,
         open: None,
         cut: Some(0),
+        nodes_left: max_nodes,
         resolver: Resolver::new(),
     };
     for event in Parser::new_from_str_with_options(text, options) {
@@ -64,16 +80,17 @@ pub(super) fn documents(text: &str) -> Result<Vec<Parsed>, Problem> {
         };
         reader.event(event, &span, range)?;
     }
-    reader.close(text.len())?;
-    Ok(reader.done)
+    reader.close(text.len())
 }
 
 struct Reader<'a> {
     text: &'a str,
-    done: Vec<Parsed>,
+    take: &'a mut dyn FnMut(Parsed),
+    documents: usize,
     open: Option<Builder>,
     /// Where the next document begins, when the end of the last one settled it.
     cut: Option<usize>,
+    nodes_left: usize,
     resolver: Resolver,
 }
 
@@ -87,11 +104,11 @@ impl Reader<'_> {
                     .filter(|&cut| cut <= range.start)
                     .unwrap_or(range.start);
                 self.close(start)?;
-                if self.done.len() == MAX_DOCUMENTS {
+                if self.documents == MAX_DOCUMENTS {
                     return Err(Problem::Documents(range.start));
                 }
                 let body = if explicit { range.end } else { start };
-                self.open = Some(Builder::new(start, body));
+                self.open = Some(Builder::new(start, body, self.nodes_left));
                 Ok(())
             }
             Event::DocumentEnd => {
@@ -116,12 +133,14 @@ impl Reader<'_> {
         };
         let start = builder.base;
         let mut tree = builder.tree;
+        self.nodes_left -= tree.nodes.len();
         layout::place(&self.text[start..end], &mut tree);
         let value = self
             .resolver
             .document(&tree)
             .map_err(|(fault, at)| Problem::Fault(fault.moved(start), start + at))?;
-        self.done.push(Parsed {
+        self.documents += 1;
+        (self.take)(Parsed {
             start,
             end,
             tree,
@@ -142,10 +161,11 @@ struct Builder {
     tree: Tree,
     stack: Vec<Open>,
     anchors: HashMap<usize, NodeId>,
+    max_nodes: usize,
 }
 
 impl Builder {
-    fn new(base: usize, body: usize) -> Self {
+    fn new(base: usize, body: usize, max_nodes: usize) -> Self {
         let tree = Tree {
             body: body - base,
             ..Tree::default()
@@ -155,6 +175,7 @@ impl Builder {
             tree,
             stack: Vec::new(),
             anchors: HashMap::new(),
+            max_nodes,
         }
     }
 
@@ -263,6 +284,9 @@ impl Builder {
 
     fn attach(&mut self, node: Node, anchor: usize, at: usize) -> Result<NodeId, (Fault, usize)> {
         let id = self.tree.nodes.len();
+        if id == self.max_nodes {
+            return Err((Fault::Nodes, at));
+        }
         let start = node.span.start;
         self.tree.nodes.push(node);
         if anchor != 0 {

@@ -30,6 +30,8 @@ pub(super) enum Fault {
     Depth,
     /// The key is null or a collection.
     Key,
+    /// There are too many nodes.
+    Nodes,
     /// The value of `<<` is no mapping.
     Merge,
     /// The text does not fit its tag.

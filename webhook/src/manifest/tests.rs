@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Manifest, PatchError, ReadError};
 
 fn read(text: &str) -> Manifest {
-    Manifest::read("file.yaml", text.as_bytes().to_vec()).expect(text)
+    Manifest::read("file.yaml", text.as_bytes()).expect(text)
 }
 
 fn value(text: &str) -> Value {
@@ -21,7 +21,7 @@ fn value(text: &str) -> Value {
 }
 
 fn error(text: &str) -> ReadError {
-    Manifest::read("file.yaml", text.as_bytes().to_vec()).expect_err(text)
+    Manifest::read("file.yaml", text.as_bytes()).expect_err(text)
 }
 
 fn patch(operations: Value) -> Patch {

@@ -372,7 +372,7 @@ proptest! {
             let mut wanted = value.clone();
             mutate(&mut wanted, &mut Choices { left: mutations.iter() }, &spare);
             if manifest.patch(document, &json_patch::diff(value, &wanted)).is_ok() {
-                let again = Manifest::read("x", manifest.bytes().to_vec()).map_err(|error| {
+                let again = Manifest::read("x", manifest.bytes()).map_err(|error| {
                     TestCaseError::fail(format!("{error}\n{text:?}"))
                 })?;
                 prop_assert_eq!(again.documents().len(), values.len(), "{:?}", text);

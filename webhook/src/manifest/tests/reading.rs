@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::super::read::{Problem, each};
+use super::super::resolve::Fault;
 use super::super::{Manifest, ReadError};
 use super::{error, read, value};
 
@@ -115,7 +117,7 @@ fn a_duplicate_key_is_named_with_its_lines() {
 
 #[test]
 fn bytes_that_are_no_utf8_are_refused() {
-    let error = Manifest::read("x", b"a: \xff\n".to_vec()).unwrap_err();
+    let error = Manifest::read("x", b"a: \xff\n").unwrap_err();
     assert_eq!(
         error.to_string(),
         "x: byte 3 is not UTF-8: save the file as UTF-8"
@@ -163,6 +165,16 @@ fn deep_nesting_is_bounded() {
         assert!(matches!(error, ReadError::TooDeep { .. }), "{error}");
     }
     assert!(Manifest::read("x", ("[".repeat(128) + &"]".repeat(128)).into_bytes()).is_ok());
+}
+
+#[test]
+fn the_nodes_of_all_documents_are_bounded() {
+    let text = "a: 1\n---\n[1, 2]\n";
+    assert!(each(text, 6, &mut |_| {}).is_ok());
+    assert!(matches!(
+        each(text, 5, &mut |_| {}),
+        Err(Problem::Fault(Fault::Nodes, at)) if at == text.find('2').unwrap()
+    ));
 }
 
 #[test]
