@@ -112,8 +112,8 @@ fn a_real_server_takes_what_was_repaired() {
     for path in manifests() {
         let after_path = folder.join("after.yaml");
         std::fs::write(&after_path, fixed(&path)).unwrap();
-        let before = Input::read(std::slice::from_ref(&path), None);
-        let after = Input::read(std::slice::from_ref(&after_path), None);
+        let before = Input::read(std::slice::from_ref(&path), None, "fix");
+        let after = Input::read(std::slice::from_ref(&after_path), None, "fix");
         assert!(before.problems.is_empty() && after.problems.is_empty());
         let (before, after) = (discover(&before.bundle), discover(&after.bundle));
         assert_eq!(before.len(), after.len());

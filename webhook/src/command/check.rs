@@ -18,7 +18,7 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
             return Ok(UNUSABLE);
         }
     };
-    let input = Input::read(&args.paths, args.rules.namespace.as_deref());
+    let input = Input::read(&args.paths, args.rules.namespace.as_deref(), "check");
     let report = evaluate(&input.bundle, &settings);
     let listing = Listing::new(&input, &report);
     if !show(render(args.output, &listing, Screen::stdout()))? {

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         );
         return Ok(UNUSABLE);
     }
-    let mut input = Input::read(&args.paths, args.rules.namespace.as_deref());
+    let mut input = Input::read(&args.paths, args.rules.namespace.as_deref(), "fix");
     let before: Vec<Vec<u8>> = if args.diff || args.in_place {
         input
             .manifests

@@ -20,6 +20,7 @@ mod conf;
 mod controller;
 mod doctor;
 mod fix;
+mod input;
 mod scan;
 mod secrets;
 mod support;
