@@ -4,14 +4,18 @@ pub mod co_located_replicas;
 pub mod ephemeral_store;
 pub mod exposed_credentials;
 pub mod incomplete_routes;
+pub mod literal_variable;
+pub mod lone_cluster;
 pub mod network_filesystem;
 pub mod opaque_routes;
 pub mod refused_configuration;
+pub mod routes_without_credentials;
 pub mod service_route;
 pub mod shared_store;
 pub mod short_route;
 pub mod stateless_cluster;
 pub mod unbounded_store;
+pub mod uncovered_routes;
 pub mod unresolvable_peers;
 
 use crate::policy::Policy;
@@ -22,8 +26,12 @@ pub const POLICIES: &[Policy] = &[
     service_route::POLICY,
     short_route::POLICY,
     incomplete_routes::POLICY,
+    routes_without_credentials::POLICY,
+    uncovered_routes::POLICY,
     unresolvable_peers::POLICY,
+    lone_cluster::POLICY,
     opaque_routes::POLICY,
+    literal_variable::POLICY,
     stateless_cluster::POLICY,
     shared_store::POLICY,
     network_filesystem::POLICY,

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::bundle::{Bundle, Lookup, Object, ObjectId};
-use crate::certificate::Certificate;
-use crate::json;
+use crate::certificate::{self, Certificate};
 use crate::routes::list::Home;
 use crate::storage::sharing::{Share, Volumes};
 use crate::workload::mounts::Found;
@@ -38,7 +37,7 @@ pub struct Neighbours<'a> {
     peers: RefCell<BTreeMap<ObjectId, Option<Rc<Peer>>>>,
     selected: RefCell<BTreeMap<ObjectId, Siblings<'a>>>,
     certificates: RefCell<BTreeMap<Holder, Rc<Certificate>>>,
-    /// The cert-manager `Certificate` that writes a Secret, by namespace and name of the Secret.
+    /// The object that has a Secret with a certificate written, by namespace and name of the Secret.
     promises: OnceCell<BTreeMap<(&'a str, &'a str), ObjectId>>,
     volumes: OnceCell<Volumes<'a>>,
     lists: RefCell<BTreeSet<(ObjectId, String, Option<usize>)>>,
@@ -53,7 +52,7 @@ pub struct Neighbours<'a> {
 enum Holder {
     /// A string of an object.
     Text(ObjectId, String),
-    /// A cert-manager `Certificate`.
+    /// An object that foretells it.
     Promise(ObjectId),
 }
 
@@ -104,6 +103,11 @@ impl<'a> Neighbours<'a> {
         }
     }
 
+    /// All workloads.
+    pub const fn workloads(&self) -> &'a [Workload<'a>] {
+        self.workloads
+    }
+
     /// The NATS StatefulSets of a Service's namespace whose pods it selects, in the order of the input: `None` when too many
     /// were looked at.
     pub fn behind(&self, id: ObjectId, service: &Object) -> Option<Siblings<'a>> {
@@ -133,7 +137,7 @@ impl<'a> Neighbours<'a> {
     }
 
     /// The certificate at a path of a server's container, read once however many show it: from the mounted Secret, or
-    /// foretold by the cert-manager `Certificate` that will write that Secret.
+    /// foretold by what will have that Secret written.
     pub fn certificate(&self, workload: &Workload<'a>, path: &str) -> Rc<Certificate> {
         let found = workload.file(path);
         let promise = match &found {
@@ -147,7 +151,7 @@ impl<'a> Neighbours<'a> {
         };
         let read = || match (&found, promise.and_then(|id| self.bundle.object(id))) {
             (Found::Text(text), _) => Certificate::of_file(text),
-            (_, Some(object)) => Certificate::promised(object),
+            (_, Some(object)) => Certificate::promised(object, self.bundle),
             (_, None) => Certificate::Unseen,
         };
         let mut certificates = self.certificates.borrow_mut();
@@ -162,9 +166,11 @@ impl<'a> Neighbours<'a> {
         let bundle = self.bundle;
         let promises = self.promises.get_or_init(|| {
             let mut promises = BTreeMap::new();
-            for (id, certificate) in bundle.of_kind("cert-manager.io", "Certificate") {
-                let secret = json::text(&certificate.value, &["spec", "secretName"]);
-                if let Some(key) = bundle.namespace(certificate).zip(secret) {
+            let certificates = bundle.of_kind("cert-manager.io", "Certificate");
+            let services = bundle.of_kind("", "Service");
+            for (id, object) in certificates.chain(services) {
+                let secret = certificate::secret_of(object);
+                if let Some(key) = bundle.namespace(object).zip(secret) {
                     promises.entry(key).or_insert(id);
                 }
             }

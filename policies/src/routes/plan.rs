@@ -15,7 +15,7 @@ use crate::routes::url::Route;
 use crate::workload::{Governing, Kind, Workload};
 
 /// The forms of a pod's name that resolve, the longest first.
-const FORMS: [Form; 4] = [Form::Full, Form::Svc, Form::Namespace, Form::Service];
+pub(crate) const FORMS: [Form; 4] = [Form::Full, Form::Svc, Form::Namespace, Form::Service];
 
 /// More pods than any NATS cluster has: a list for them all would be a mistyped number's doing.
 const MAX_PODS: u32 = 1000;
@@ -560,7 +560,10 @@ fn is_port(port: &str) -> bool {
 
 /// Whether cluster TLS checks the names of hosts, and against what.
 /// nats-server verifies in both directions unless `insecure` is set (server/opts.go `GenTLSConfig`, server/route.go).
-fn verification<'a>(workload: &Workload<'a>, neighbours: &Neighbours<'a>) -> Verification {
+pub(crate) fn verification<'a>(
+    workload: &Workload<'a>,
+    neighbours: &Neighbours<'a>,
+) -> Verification {
     let Some(tls) = workload
         .cluster()
         .and_then(|cluster| cluster.find(&["tls"]))

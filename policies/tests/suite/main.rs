@@ -16,6 +16,7 @@
 mod conf;
 mod crowd;
 mod part;
+mod peers;
 mod placement;
 mod properties;
 mod purity;
