@@ -148,23 +148,27 @@ fn find_faults<'a>(
     report: &mut Report,
 ) {
     let context = Context::new(workload, neighbours, settings);
+    let candidate = settings.candidate(workload.bundle, workload.object);
     for policy in POLICIES {
         let configured = settings.action(policy);
         if configured == Action::Off {
             continue;
         }
-        let exemptions = settings.exemptions(
-            policy.id,
-            workload.namespace,
-            workload.name(),
-            &workload.object.value,
-        );
-        let exemptions: Vec<_> = exemptions.collect();
+        let exemptions: Vec<_> = settings.exemptions(policy.id, candidate).collect();
         for mut finding in (policy.evaluate)(&context) {
             let frozen = frozen(workload.bundle, &finding);
             if let Some((_, why)) = &frozen {
                 finding.fix = None;
                 finding.remedy = format!("{}; {why}", finding.remedy);
+            }
+            let undecided = settings.undecided(policy.id, candidate);
+            if let Some(index) = undecided.filter(|_| exemptions.is_empty()) {
+                finding.remedy = format!(
+                    "{}; exemptions[{index}] is for labels of namespaces, and Namespace {} {}",
+                    finding.remedy,
+                    workload.namespace,
+                    workload.bundle.unseen()
+                );
             }
             if let Some((_, exemption)) = exemptions.first() {
                 report.exempted.push(Exempted {

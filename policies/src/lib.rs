@@ -27,6 +27,7 @@ pub mod patch;
 pub mod policy;
 pub mod routes;
 pub mod rules;
+pub mod selector;
 pub mod settings;
 pub mod storage;
 pub mod workload;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::json;
+use crate::bundle::{Bundle, Object};
 use crate::policy::{Action, Policy};
 use crate::rules::{self, POLICIES};
+use crate::selector::LabelSelector;
 use crate::storage::drivers::Medium;
 
 /// The DNS domain of a cluster of which nothing else is known.
@@ -49,25 +50,37 @@ pub struct PolicySettings {
     pub drivers: BTreeMap<String, Medium>,
 }
 
-/// A workload that is let through although a policy speaks against it.
+/// Workloads that are let through although a policy speaks against them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exemption {
     /// The id of the policy.
     pub policy: String,
-    /// The namespace of the workload.
+    /// Their namespace; empty where `selector` alone says which.
+    #[serde(default)]
     pub namespace: String,
-    /// The name of the workload; any when absent.
+    /// The name of the one workload; all when absent.
     #[serde(default)]
     pub name: Option<String>,
-    /// A label selector on the workload; any when absent.
+    /// What labels their namespace has. The labels of a workload are its tenant's to write, and lift nothing.
     #[serde(default)]
-    pub selector: Option<Value>,
+    pub selector: Option<LabelSelector>,
     /// Why. It is shown wherever the exemption is used.
     pub reason: String,
     /// The last day on which it holds, `YYYY-MM-DD`.
     #[serde(default)]
     pub expires: Option<String>,
+}
+
+/// What exemptions know a workload by.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Candidate<'a> {
+    /// Its namespace, where one is stated.
+    pub namespace: Option<&'a str>,
+    /// Its name.
+    pub name: &'a str,
+    /// Its Namespace as an object, where that is known.
+    pub home: Option<&'a Value>,
 }
 
 /// What an exemption is good for.
@@ -127,6 +140,15 @@ pub enum SettingsError {
         /// What belongs there.
         meaning: &'static str,
     },
+    /// A selector that is meant for workloads.
+    #[error(
+        "exemptions[{index}].selector matches labels of namespaces, as those of a workload are its tenant's to write, and name is \
+         one workload's; leave one of the two out"
+    )]
+    SelectorOfWorkload {
+        /// Which exemption.
+        index: usize,
+    },
     /// A domain that is none.
     #[error("clusterDomain: {domain} is no DNS domain; write one such as cluster.local")]
     BadDomain {
@@ -178,8 +200,17 @@ impl Settings {
                 field,
                 meaning,
             };
-            if exemption.namespace.is_empty() {
-                return Err(empty("namespace", "which namespace is exempt"));
+            match &exemption.selector {
+                None if exemption.namespace.is_empty() => {
+                    return Err(empty("namespace", "which namespace is exempt"));
+                }
+                Some(selector) if selector.is_empty() => {
+                    return Err(empty("selector", "what labels the exempt namespaces have"));
+                }
+                Some(_) if exemption.name.is_some() => {
+                    return Err(SettingsError::SelectorOfWorkload { index });
+                }
+                _ => {}
             }
             if exemption.reason.trim().is_empty() {
                 return Err(empty("reason", "why it is exempt"));
@@ -211,30 +242,47 @@ impl Settings {
             .map_or(&NONE, |settings| &settings.drivers)
     }
 
+    /// A workload of a bundle as exemptions know it. Its namespace is looked at only where that matters.
+    pub fn candidate<'a>(&self, bundle: &'a Bundle, workload: &'a Object) -> Candidate<'a> {
+        let namespace = bundle.namespace(workload);
+        let has_selectors = self
+            .exemptions
+            .iter()
+            .any(|exemption| exemption.selector.is_some());
+        let home = namespace.filter(|_| has_selectors).and_then(|namespace| {
+            let home = bundle.lookup("", "Namespace", "", namespace);
+            home.found().map(|(_, home)| &home.value)
+        });
+        Candidate {
+            namespace,
+            name: workload.name(),
+            home,
+        }
+    }
+
     /// The exemptions that lift a policy from a workload and still hold, each with its index.
-    pub fn exemptions(
-        &self,
-        policy: &str,
-        namespace: &str,
-        name: &str,
-        workload: &Value,
-    ) -> impl Iterator<Item = (usize, &Exemption)> {
+    pub fn exemptions<'a>(
+        &'a self,
+        policy: &'a str,
+        workload: Candidate<'a>,
+    ) -> impl Iterator<Item = (usize, &'a Exemption)> {
         let all = self.exemptions.iter().enumerate();
         all.filter(move |(_, exemption)| {
-            !self.is_expired(exemption) && exemption.covers(policy, namespace, name, workload)
+            !self.is_expired(exemption) && exemption.covers(policy, workload) == Some(true)
         })
     }
 
     /// The exemption that would lift a policy from a workload, had it not expired.
-    pub fn expired(
-        &self,
-        policy: &str,
-        namespace: &str,
-        name: &str,
-        workload: &Value,
-    ) -> Option<&Exemption> {
+    pub fn expired(&self, policy: &str, workload: Candidate<'_>) -> Option<&Exemption> {
         self.exemptions.iter().find(|exemption| {
-            self.is_expired(exemption) && exemption.covers(policy, namespace, name, workload)
+            self.is_expired(exemption) && exemption.covers(policy, workload) == Some(true)
+        })
+    }
+
+    /// The index of an exemption that lifts a policy from a workload if its namespace has some labels, which are not known.
+    pub fn undecided(&self, policy: &str, workload: Candidate<'_>) -> Option<usize> {
+        self.exemptions.iter().position(|exemption| {
+            !self.is_expired(exemption) && exemption.covers(policy, workload).is_none()
         })
     }
 
@@ -261,14 +309,18 @@ impl Settings {
 }
 
 impl Exemption {
-    /// Whether it speaks of this policy and this workload.
-    fn covers(&self, policy: &str, namespace: &str, name: &str, workload: &Value) -> bool {
-        let labels = json::map(workload, &["metadata", "labels"]);
-        let selected = |selector| json::selector_matches(Some(selector), labels);
-        self.policy == policy
-            && self.namespace == namespace
-            && self.name.as_deref().is_none_or(|wanted| wanted == name)
-            && self.selector.as_ref().is_none_or(selected)
+    /// Whether it speaks of this policy and this workload: `None` where that rests on labels that are not known.
+    fn covers(&self, policy: &str, workload: Candidate<'_>) -> Option<bool> {
+        let is_meant = self.policy == policy
+            && (self.namespace.is_empty() || workload.namespace == Some(&self.namespace))
+            && self
+                .name
+                .as_deref()
+                .is_none_or(|name| name == workload.name);
+        match &self.selector {
+            Some(selector) if is_meant => Some(selector.matches(workload.home?)),
+            _ => Some(is_meant),
+        }
     }
 }
 
@@ -366,16 +418,16 @@ mod tests {
     fn an_exemption_holds_until_its_last_day() {
         let mut settings = settings(json!({"exemptions": [{
             "policy": "network-filesystem", "namespace": "legacy", "name": "nats",
-            "selector": {"matchLabels": {"app": "nats"}},
             "reason": "moves in June", "expires": "2027-06-30"
         }]}))
         .unwrap();
-        let workload = json!({"metadata": {"labels": {"app": "nats"}}});
         let exempt = |settings: &Settings, policy: &str, namespace: &str, name: &str| {
-            settings
-                .exemptions(policy, namespace, name, &workload)
-                .next()
-                .is_some()
+            let workload = Candidate {
+                namespace: Some(namespace),
+                name,
+                home: None,
+            };
+            settings.exemptions(policy, workload).next().is_some()
         };
         assert!(exempt(&settings, "network-filesystem", "legacy", "nats"));
         assert!(!exempt(&settings, "short-route", "legacy", "nats"));
@@ -385,6 +437,60 @@ mod tests {
         assert!(exempt(&settings, "network-filesystem", "legacy", "nats"));
         settings.today = Some("2027-07-01".to_owned());
         assert!(!exempt(&settings, "network-filesystem", "legacy", "nats"));
+    }
+
+    #[test]
+    fn a_selector_is_for_the_labels_of_the_namespace() {
+        let settings = settings(json!({"exemptions": [
+            {"policy": "short-route", "selector": {"matchLabels": {"tier": "legacy"}}, "reason": "x"},
+            {"policy": "short-route", "namespace": "shop", "selector": {"matchLabels": {"tier": "legacy"}}, "reason": "x"}
+        ]}))
+        .unwrap();
+        let home =
+            |tier: &str| json!({"kind": "Namespace", "metadata": {"labels": {"tier": tier}}});
+        let found = |namespace: &str, home: Option<&Value>| {
+            let workload = Candidate {
+                namespace: Some(namespace),
+                name: "nats",
+                home,
+            };
+            let exempt = settings.exemptions("short-route", workload);
+            let exempt: Vec<usize> = exempt.map(|(index, _)| index).collect();
+            (exempt, settings.undecided("short-route", workload))
+        };
+        assert_eq!(found("shop", Some(&home("legacy"))), (vec![0, 1], None));
+        assert_eq!(found("bank", Some(&home("legacy"))), (vec![0], None));
+        assert_eq!(found("shop", Some(&home("new"))), (vec![], None));
+        assert_eq!(found("shop", Some(&json!({}))), (vec![], None));
+        assert_eq!(found("shop", None), (vec![], Some(0)));
+    }
+
+    #[test]
+    fn a_selector_that_is_none_or_a_workloads_is_a_mistake() {
+        let error = |more: Value| {
+            let mut exemption = json!({"policy": "short-route", "reason": "x"});
+            let fields = exemption.as_object_mut().unwrap();
+            fields.extend(more.as_object().unwrap().clone());
+            settings(json!({"exemptions": [exemption]})).unwrap_err()
+        };
+        let labels = json!({"matchLabels": {"app": "nats"}});
+        assert_eq!(
+            error(json!({"namespace": "legacy", "name": "nats", "selector": labels})),
+            "exemptions[0].selector matches labels of namespaces, as those of a workload are its tenant's to write, and name is \
+             one workload's; leave one of the two out"
+        );
+        assert_eq!(
+            error(json!({"name": "nats"})),
+            "exemptions[0].namespace is empty; say which namespace is exempt"
+        );
+        assert_eq!(
+            error(json!({"selector": {}})),
+            "exemptions[0].selector is empty; say what labels the exempt namespaces have"
+        );
+        assert_eq!(
+            error(json!({"selector": {"matchlabels": {}}})),
+            "unknown field `matchlabels`, expected `matchLabels` or `matchExpressions`"
+        );
     }
 
     #[test]
@@ -416,7 +522,12 @@ mod tests {
             "nobody looked"
         );
         let expired = |name: &str| {
-            let expired = settings.expired("short-route", "legacy", name, &json!({}));
+            let workload = Candidate {
+                namespace: Some("legacy"),
+                name,
+                home: None,
+            };
+            let expired = settings.expired("short-route", workload);
             expired.and_then(|exemption| exemption.expires.as_deref())
         };
         assert_eq!(

@@ -221,10 +221,12 @@ fn default_settings() -> String {
             # exemptions:\n\
             # - policy: network-filesystem\n\
             #   namespace: legacy\n\
-            #   name: nats                            # any when absent\n\
-            #   selector: {matchLabels: {app: nats}}  # on the workload; any when absent\n\
+            #   name: nats           # all workloads of the namespace when absent\n\
             #   reason: moves to block storage with the next release\n\
-            #   expires: 2027-06-30                   # the last day; never when absent\n"
+            #   expires: 2027-06-30  # the last day; never when absent\n\
+            # - policy: unbounded-store\n\
+            #   selector: {matchLabels: {tier: sandbox}}  # of namespaces, by their labels\n\
+            #   reason: nothing is kept there\n"
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Where the store lies, case by case; and the other policies of a workload's own fields.
 
+use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::settings::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Cluster, bundle, check, findings, lines, set};
 
@@ -394,6 +395,49 @@ fn an_exemption_lets_a_workload_through() {
     let (report, _) = check(&cluster.bundle(), &twice);
     assert_eq!(report.exempted[0].reason, "moves next month");
     assert_eq!(report.exempted[0].exemptions, [0, 1]);
+}
+
+#[test]
+fn an_exemption_by_the_labels_of_a_namespace_holds_where_they_are_known() {
+    let settings: Settings = serde_json::from_value(json!({"exemptions": [
+        {"policy": "network-filesystem", "selector": {"matchLabels": {"tier": "sandbox"}}, "reason": "nothing is kept"}
+    ]}))
+    .unwrap();
+    let cluster = Cluster {
+        replicas: 1,
+        conf: "jetstream { store_dir: /data, max_mem: 1Gi, max_file: 1Gi }".to_owned(),
+        volumes: ", {name: store, nfs: {server: a, path: /}}".to_owned(),
+        mounts: ", {name: store, mountPath: /data}".to_owned(),
+        ..Cluster::default()
+    };
+    let with = |labels: Option<Value>| {
+        let mut objects: Vec<Object> = cluster.bundle().objects().to_vec();
+        // The tenant's own labels are no namespace's.
+        for object in &mut objects {
+            object.value["metadata"]["labels"] = json!({"tier": "sandbox"});
+        }
+        objects.extend(labels.map(|labels| {
+            Object::new(json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "messaging", "labels": labels}
+            }))
+        }));
+        let (report, _) = check(&Bundle::new(objects, Some("messaging")), &settings);
+        let remedies = report
+            .findings
+            .into_iter()
+            .map(|judged| judged.finding.remedy);
+        (remedies.collect::<Vec<_>>(), report.exempted.len())
+    };
+    let remedy = "put the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass";
+    assert_eq!(with(Some(json!({"tier": "sandbox"}))), (vec![], 1));
+    assert_eq!(
+        with(Some(json!({"tier": "gold"}))),
+        (vec![remedy.to_owned()], 0)
+    );
+    let unknown = format!(
+        "{remedy}; exemptions[0] is for labels of namespaces, and Namespace messaging is not in the input"
+    );
+    assert_eq!(with(None), (vec![unknown], 0));
 }
 
 fn store(conf: &str) -> Vec<String> {

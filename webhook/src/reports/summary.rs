@@ -58,7 +58,10 @@ pub fn summarize<'a>(
         .collect();
     let is_told = |exemption: &Exemption, standing| {
         standing != Standing::Unused
-            || unread.kinds.is_empty() && !namespaces.contains(exemption.namespace.as_str())
+            || unread.kinds.is_empty()
+                && !namespaces.iter().any(|namespace| {
+                    exemption.namespace.is_empty() || exemption.namespace == *namespace
+                })
     };
     summary.exemptions = settings
         .exemptions
@@ -81,5 +84,9 @@ pub fn exemption(index: usize, exemption: &Exemption) -> String {
         .as_ref()
         .map(|name| format!("/{name}"))
         .unwrap_or_default();
+    let namespace = match namespace.as_str() {
+        "" => "namespaces by label",
+        namespace => namespace,
+    };
     format!("exemptions[{index}] ({policy} in {namespace}{name})")
 }

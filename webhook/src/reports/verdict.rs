@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use natsguard_policies::bundle::{Bundle, Object};
+use natsguard_policies::bundle::Bundle;
 use natsguard_policies::engine::{Judged, Report};
 use natsguard_policies::policy::{Action, Finding};
 use natsguard_policies::rules::POLICIES;
-use natsguard_policies::settings::Settings;
+use natsguard_policies::settings::{Candidate, Settings};
 use serde_json::Value;
 
 use crate::live::Seen;
@@ -137,7 +137,7 @@ impl Verdict {
         judged.sort_by_key(|judged| Reverse(judged.action));
         let standing = judged.into_iter().map(|judged| {
             let mut entry = entry(&judged.finding, judged.action, &seen.bundle);
-            entry.say_expired(settings, &workload, object);
+            entry.say_expired(settings, settings.candidate(&seen.bundle, object));
             entry
         });
         let exempted = report.exempted.iter().map(|exempted| {
@@ -204,11 +204,9 @@ impl Entry {
     }
 
     /// Says that an exemption would have lifted it.
-    fn say_expired(&mut self, settings: &Settings, workload: &Workload, object: &Object) {
-        let Workload {
-            namespace, name, ..
-        } = workload;
-        let expired = settings.expired(self.policy, namespace, name, &object.value);
+    fn say_expired(&mut self, settings: &Settings, workload: Candidate<'_>) {
+        let namespace = workload.namespace.unwrap_or_default();
+        let expired = settings.expired(self.policy, workload);
         let Some((exemption, day)) =
             expired.and_then(|exemption| Some((exemption, exemption.expires.as_ref()?)))
         else {
