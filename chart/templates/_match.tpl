@@ -138,3 +138,8 @@ request.operation != 'UPDATE' || {{ include "natsguard.match.touched" . }}
 object.?{{ . }}.orValue({}) != oldObject.?{{ . }}.orValue({})
 {{- end }}
 {{- end }}
+
+{{/* A Scale says how many pods there will be, and not of what: every StatefulSet that grows is sent. */}}
+{{- define "natsguard.match.grows" -}}
+object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)
+{{- end }}

@@ -1,21 +1,26 @@
-{{/* The entries that both webhook configurations have, one a resource, each with conditions of its own. Where a call that
-fails is ignored they are wider. */}}
+{{/* The entries of a webhook configuration, one a resource, each with conditions of its own. Where a call that fails is ignored
+they are wider: so it is, too, where the schema is not the apiserver's, and a condition may fail. Rules for kinds that a cluster
+lacks match nothing. */}}
 {{- define "natsguard.webhook.entries" -}}
 {{- $root := .root }}
-{{- $apps := list "apps" }}
-{{- $core := list "" }}
 {{- $mutates := eq .step "mutate" }}
 {{- $stateless := ternary "workload" "named-workload" $mutates }}
 {{- $entries := list
   (dict "resource" "configmaps" "group" "" "match" (ternary "configmap" "telling-configmap" $mutates) "fields" (list "data" "binaryData"))
+  (dict "resource" "cronjobs" "group" "batch" "match" $stateless "fields" (list "spec") "template" "object.?spec.?jobTemplate.?spec.?template")
   (dict "resource" "daemonsets" "group" "apps" "match" $stateless "fields" (list "spec"))
+  (dict "resource" "deploymentconfigs" "group" "apps.openshift.io" "match" "workload" "fields" (list "spec") "failurePolicy" "Ignore")
   (dict "resource" "deployments" "group" "apps" "match" $stateless "fields" (list "spec"))
   (dict "resource" "persistentvolumeclaims" "group" "" "match" "claim" "fields" (list "spec"))
+  (dict "resource" "rollouts" "group" "argoproj.io" "version" "v1alpha1" "match" "workload" "fields" (list "spec") "failurePolicy" "Ignore")
   (dict "resource" "services" "group" "" "match" (ternary "governing-service" "service" $mutates) "fields" (list "spec"))
   (dict "resource" "statefulsets" "group" "apps" "match" "workload" "fields" (list "spec"))
   (dict "resource" "secrets" "group" "" "match" "secret" "fields" (list "data") "off" (not $root.Values.secrets.enabled)) }}
+{{- if not $mutates }}
+{{- $entries = append $entries (dict "resource" "statefulsets/scale" "group" "apps" "failurePolicy" "Ignore") }}
+{{- end }}
 {{- range $entries }}
-- name: {{ .resource }}.{{ $.step }}.natsguard.dev
+- name: {{ .resource | replace "/" "-" }}.{{ $.step }}.natsguard.dev
   admissionReviewVersions: [v1]
   clientConfig:
     {{- if eq $root.Values.tls.mode "secret" }}
@@ -26,16 +31,23 @@ fails is ignored they are wider. */}}
       namespace: {{ $root.Release.Namespace }}
       path: /{{ $.step }}
       port: 443
-  failurePolicy: {{ $.webhook.failurePolicy }}
+  failurePolicy: {{ .failurePolicy | default $.webhook.failurePolicy }}
   # An object that is written through another version of its API is the same object.
   matchPolicy: Equivalent
   matchConditions:
+  {{- if .match }}
   - name: changed
     expression: |-
       {{- include "natsguard.match.changed" .fields | nindent 6 }}
   - name: nats
     expression: |-
-      {{- include (printf "natsguard.match.%s" .match) $root | nindent 6 }}
+      {{- $pods := "object.?spec.?template" }}
+      {{- include (printf "natsguard.match.%s" .match) $root | replace $pods (.template | default $pods) | nindent 6 }}
+  {{- else }}
+  - name: grows
+    expression: |-
+      {{- include "natsguard.match.grows" $root | nindent 6 }}
+  {{- end }}
   namespaceSelector:
     {{- include "natsguard.webhook.namespaceSelector" $root | nindent 4 }}
   # Labels of the object don't decide: a tenant writes them.
@@ -48,8 +60,8 @@ fails is ignored they are wider. */}}
   {{- else }}
   rules:
   - apiGroups: [{{ .group | quote }}]
-    apiVersions: [v1]
-    operations: [CREATE, UPDATE]
+    apiVersions: [{{ .version | default "v1" }}]
+    operations: [{{ if .match }}CREATE, {{ end }}UPDATE]
     resources: [{{ .resource }}]
     scope: Namespaced
   {{- end }}

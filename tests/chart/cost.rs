@@ -242,6 +242,16 @@ fn conditions_that_are_not_tried_are_those_that_are() {
         assert_eq!(conditions, wide);
     }
     assert_eq!(of(validating, "daemonsets"), tried);
+    for resource in ["deploymentconfigs", "rollouts"] {
+        assert_eq!(of(mutating, resource), wide);
+        assert_eq!(of(validating, resource), wide);
+    }
+    // The same but for where its pods are.
+    let of_cron_jobs = of(validating, "cronjobs").to_string();
+    assert_eq!(
+        of_cron_jobs.replace("object.?spec.?jobTemplate.?spec", "object.?spec"),
+        tried.to_string()
+    );
     let text = |conditions: &Value| conditions[1]["expression"].as_str().map(str::to_owned);
     let (wide, tried) = (text(&wide).expect("CEL"), text(&tried).expect("CEL"));
     assert!(tried.starts_with(&format!("{wide} && (")), "{tried}");

@@ -11,6 +11,7 @@
 mod cel;
 mod cost;
 mod helm;
+mod kinds;
 mod matching;
 mod program;
 mod readme;

@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 
 use crate::helm;
 
-const RESOURCES: [&str; 6] = [
+/// But for Secrets, whose entry stays when it is turned off, and Scales, which nothing is repaired in.
+const RESOURCES: [&str; 9] = [
     "configmaps",
+    "cronjobs",
     "daemonsets",
+    "deploymentconfigs",
     "deployments",
     "persistentvolumeclaims",
+    "rollouts",
     "services",
     "statefulsets",
 ];
@@ -42,12 +46,15 @@ fn entries(objects: &[Value]) -> Vec<&Value> {
 }
 
 fn rule(resource: &str) -> RuleWithOperations {
-    let group = match resource {
-        "daemonsets" | "deployments" | "statefulsets" => "apps",
-        _ => "",
+    let (group, version) = match resource {
+        "cronjobs" => ("batch", "v1"),
+        "daemonsets" | "deployments" | "statefulsets" => ("apps", "v1"),
+        "deploymentconfigs" => ("apps.openshift.io", "v1"),
+        "rollouts" => ("argoproj.io", "v1alpha1"),
+        _ => ("", "v1"),
     };
     serde_json::from_value(json!({
-        "apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+        "apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"],
         "resources": [resource], "scope": "Namespaced"
     }))
     .expect("a rule")
@@ -61,14 +68,21 @@ fn there_is_one_entry_a_resource_and_every_default_is_written_out() {
     ] {
         let (mutating, validating) = configurations(values);
         let mut resources = RESOURCES.to_vec();
-        // Its entry stays when it is turned off, and asks for nothing.
         resources.push("secrets");
         let rules = |resource: &str| {
             let is_off = resource == "secrets" && !secrets;
             (!is_off).then(|| vec![rule(resource)])
         };
         let mutating = mutating.webhooks.expect("webhooks");
-        let validating = validating.webhooks.expect("webhooks");
+        let mut validating = validating.webhooks.expect("webhooks");
+        let scale = validating.pop().expect("the last is the one of Scales");
+        assert_eq!(scale.name, "statefulsets-scale.validate.natsguard.dev");
+        assert_eq!(scale.failure_policy.as_deref(), Some("Ignore"));
+        let asked = json!([{
+            "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+            "resources": ["statefulsets/scale"], "scope": "Namespaced"
+        }]);
+        assert_eq!(json!(scale.rules), asked);
         assert_eq!(mutating.len(), resources.len());
         assert_eq!(validating.len(), resources.len());
         for ((resource, mutate), validate) in resources.iter().zip(mutating).zip(validating) {
@@ -88,7 +102,10 @@ fn there_is_one_entry_a_resource_and_every_default_is_written_out() {
 
             assert_eq!(validate.name, format!("{resource}.validate.natsguard.dev"));
             assert_eq!(validate.admission_review_versions, ["v1"]);
-            assert_eq!(validate.failure_policy.as_deref(), Some("Fail"));
+            // The apiserver has no schema of these, so a condition may fail on what it lets in.
+            let is_custom = ["deploymentconfigs", "rollouts"].contains(resource);
+            let policy = if is_custom { "Ignore" } else { "Fail" };
+            assert_eq!(validate.failure_policy.as_deref(), Some(policy));
             assert_eq!(validate.match_policy.as_deref(), Some("Equivalent"));
             assert_eq!(validate.side_effects, "None");
             assert_eq!(validate.timeout_seconds, Some(5));

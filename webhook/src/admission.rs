@@ -9,6 +9,7 @@ mod message;
 mod patch;
 mod response;
 mod review;
+mod scale;
 
 use std::fmt;
 use std::future::pending;
@@ -30,9 +31,11 @@ pub use decision::{Case, Verdict};
 pub use fault::Fault;
 pub use fights::{Fight, Fights};
 
-use crate::facts::{Cluster, Facts, Nowhere, Subject, gather};
+use crate::facts::resource::STATEFUL_SETS;
+use crate::facts::{Cluster, Facts, Known, Nowhere, Subject, gather};
 use crate::telemetry::traces;
 use review::{Request, Unreadable};
+use scale::{Growth, growth, is_scale};
 
 /// More of a name than Kubernetes allows.
 const MAX_NAME: usize = 253;
@@ -166,19 +169,44 @@ impl Admission {
             Err(problem) => return unreadable(problem),
         };
         let mut record = Record::of(&request);
-        if !is_judged(&request) {
+        // What is repaired is the StatefulSet's, and no part of a Scale.
+        let is_scale = step == Step::Validate && is_scale(&request);
+        if !is_scale && !is_judged(&request) {
             return readable(record, response::allow(&request.uid, &[]));
         }
-        let (object, old) = match objects(&request) {
+        let read = match is_scale.then(|| growth(&request)) {
+            None => objects(&request),
+            Some(Ok(None)) => Ok((None, None)),
+            Some(Err(unreadable)) => Err(unreadable),
+            Some(Ok(Some(growth))) => {
+                let query = Growth::query(&request);
+                let known = timeout_at(deadline, self.cluster.ask(&query)).await;
+                let known = known.unwrap_or(Known::Unknown);
+                if matches!(known, Known::Unknown | Known::TooMuch) {
+                    record.unknown = 1;
+                    let warning = message::unseen_growth(&request.name);
+                    return readable(record, response::allow(&request.uid, &[warning]));
+                }
+                Ok(growth
+                    .of(&known)
+                    .map_or((None, None), |(set, old)| (Some(set), Some(old))))
+            }
+        };
+        let (object, old) = match read {
             Ok((Some(object), old)) => (object, old),
             Ok((None, _)) => return readable(record, response::allow(&request.uid, &[])),
             Err(Unreadable) => return opaque(step, &request, record),
         };
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
         let name = name.unwrap_or_default().to_owned();
+        let (group, kind) = if is_scale {
+            (STATEFUL_SETS.group, STATEFUL_SETS.kind)
+        } else {
+            (request.kind.group.as_str(), request.kind.kind.as_str())
+        };
         let subject = Subject {
-            group: &request.kind.group,
-            kind: &request.kind.kind,
+            group,
+            kind,
             namespace: &request.namespace,
             name: &name,
         };
@@ -201,7 +229,7 @@ impl Admission {
         record.unknown = facts.unknown();
         let turn = Arc::clone(&self.deciders).acquire_owned().await;
         let evaluation = traces::evaluation();
-        let decide = self.decision(step, subject, object, old, facts);
+        let decide = self.decision(step, subject, object, old, facts, is_scale);
         let decided = spawn_blocking(move || {
             // Both are given back when the work is done, though nobody may wait for it any more.
             let _turns = (turn, reader);
@@ -236,6 +264,7 @@ impl Admission {
         object: Value,
         old: Option<Value>,
         facts: Facts,
+        is_scale: bool,
     ) -> impl FnOnce() -> Verdict + Send + 'static {
         let Subject {
             group,
@@ -257,6 +286,7 @@ impl Admission {
                 old: old.as_ref(),
                 facts: &facts,
                 settings: &settings,
+                is_scale,
             };
             match step {
                 Step::Mutate => case.mutate(),
@@ -291,7 +321,7 @@ impl Record {
     }
 }
 
-/// Only whole objects that are made or changed are judged: deleting, scaling and status always work.
+/// Whole objects that are made or changed are judged: deleting and status always work.
 fn is_judged(request: &Request<'_>) -> bool {
     let subject = Subject {
         group: &request.kind.group,

@@ -12,6 +12,8 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -51,13 +53,20 @@ type resource struct {
 
 var resources = map[string]resource{
 	"configmaps":             {"", "ConfigMap", func() runtime.Object { return &corev1.ConfigMap{} }},
+	"cronjobs":               {"batch", "CronJob", func() runtime.Object { return &batchv1.CronJob{} }},
 	"daemonsets":             {"apps", "DaemonSet", func() runtime.Object { return &appsv1.DaemonSet{} }},
+	"deploymentconfigs":      {"apps.openshift.io", "DeploymentConfig", custom},
 	"deployments":            {"apps", "Deployment", func() runtime.Object { return &appsv1.Deployment{} }},
 	"persistentvolumeclaims": {"", "PersistentVolumeClaim", func() runtime.Object { return &corev1.PersistentVolumeClaim{} }},
+	"rollouts":               {"argoproj.io", "Rollout", custom},
 	"secrets":                {"", "Secret", func() runtime.Object { return &corev1.Secret{} }},
 	"services":               {"", "Service", func() runtime.Object { return &corev1.Service{} }},
 	"statefulsets":           {"apps", "StatefulSet", func() runtime.Object { return &appsv1.StatefulSet{} }},
+	"statefulsets/scale":     {"autoscaling", "Scale", func() runtime.Object { return &autoscalingv1.Scale{} }},
 }
+
+// custom is a resource of which the apiserver has no type.
+func custom() runtime.Object { return &unstructured.Unstructured{} }
 
 func main() {
 	lines := bufio.NewReaderSize(os.Stdin, 1<<20)
@@ -181,7 +190,13 @@ func decode(name string, text json.RawMessage) (runtime.Object, error) {
 		return nil, nil
 	}
 	object := known.new()
-	if err := json.Unmarshal(text, object); err != nil {
+	var err error
+	if custom, ok := object.(*unstructured.Unstructured); ok {
+		err = json.Unmarshal(text, &custom.Object)
+	} else {
+		err = json.Unmarshal(text, object)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("not a %s: %w", known.kind, err)
 	}
 	return object, nil

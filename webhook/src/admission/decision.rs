@@ -31,6 +31,8 @@ pub struct Case<'a> {
     pub facts: &'a Facts,
     /// What the platform wants.
     pub settings: &'a Settings,
+    /// Whether the request says nothing but the number of pods: nothing is said but of what that brings in.
+    pub is_scale: bool,
 }
 
 /// What is answered. Nothing found is the default: allowed, unchanged, in silence.
@@ -132,7 +134,8 @@ impl<'a> Case<'a> {
             Some(old) => brought_in(&faults, &self.faults_with(Some(old))),
             None => vec![true; faults.len()],
         };
-        for (fault, is_new) in faults.into_iter().zip(is_new) {
+        let said = faults.into_iter().zip(is_new);
+        for (fault, is_new) in said.filter(|(_, is_new)| *is_new || !self.is_scale) {
             verdict.add(self.judge(fault, is_new, id));
         }
         if !verdict.denied.is_empty() {

@@ -82,6 +82,17 @@ pub(super) fn pending(fault: &Fault) -> String {
     ])
 }
 
+/// A StatefulSet that grows and can't be read.
+pub(super) fn unseen_growth(name: &str) -> String {
+    line(&[
+        format!(
+            "natsguard: StatefulSet {name} could not be read, so it was not checked whether it may grow"
+        ),
+        "natsguard: the StatefulSet could not be read, so it was not checked whether it may grow"
+            .to_owned(),
+    ])
+}
+
 /// The title of a policy, to go on a line.
 fn title(policy: &str) -> String {
     let title = rules::find(policy).map_or(policy, |policy| policy.title);

@@ -43,6 +43,9 @@ pub(super) struct Request<'a> {
     /// The kind the object was converted to.
     #[serde(default)]
     pub kind: GroupKind,
+    /// The resource whose object is written.
+    #[serde(default)]
+    pub resource: GroupResource,
     /// The part of the object that is written: empty for the object itself.
     #[serde(default)]
     pub sub_resource: String,
@@ -75,6 +78,17 @@ pub(super) struct GroupKind {
     /// The kind.
     #[serde(default)]
     pub kind: String,
+}
+
+/// A group and a resource; the version does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct GroupResource {
+    /// Empty for the core group.
+    #[serde(default)]
+    pub group: String,
+    /// The name in paths.
+    #[serde(default)]
+    pub resource: String,
 }
 
 impl<'a> Request<'a> {

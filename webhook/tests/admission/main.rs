@@ -15,5 +15,6 @@ mod hostile;
 mod manifests;
 mod parts;
 mod properties;
+mod scale;
 mod support;
 mod update;
