@@ -87,6 +87,17 @@ pub fn read(main: &[u8], include: &mut dyn FnMut(&str, usize) -> Included) -> Co
     Document::parse(main).read_with(include)
 }
 
+/// As [`read`], in an environment: `variable` is asked for the text of each variable that no enclosing map holds.
+///
+/// nats-server parses that text as a value of the file, which may refer to other variables.
+pub fn read_in(
+    main: &[u8],
+    include: &mut dyn FnMut(&str, usize) -> Included,
+    variable: &mut dyn FnMut(&str) -> Option<String>,
+) -> Config {
+    Document::parse(main).read_in(include, variable)
+}
+
 impl Document<'_> {
     /// Evaluates the document as a file without includes: each include counts as unknown.
     pub fn read(&self) -> Config {
@@ -95,6 +106,14 @@ impl Document<'_> {
 
     /// As [`read`], for a document that has been parsed.
     pub fn read_with(&self, include: &mut dyn FnMut(&str, usize) -> Included) -> Config {
+        self.read_in(include, &mut |_| None)
+    }
+
+    fn read_in(
+        &self,
+        include: &mut dyn FnMut(&str, usize) -> Included,
+        variable: &mut dyn FnMut(&str) -> Option<String>,
+    ) -> Config {
         let main = File {
             path: String::new(),
             includer: None,
@@ -102,6 +121,8 @@ impl Document<'_> {
         };
         let mut reader = Reader {
             include,
+            variable,
+            environment: BTreeMap::new(),
             files: vec![main],
             includes: 0,
             unresolved: BTreeSet::new(),
@@ -125,6 +146,9 @@ impl Document<'_> {
 
 struct Reader<'r> {
     include: &'r mut dyn FnMut(&str, usize) -> Included,
+    variable: &'r mut dyn FnMut(&str) -> Option<String>,
+    /// What the environment was asked for: `Some` of what it holds.
+    environment: BTreeMap<Box<[u8]>, Option<FromEnvironment>>,
     files: Vec<File>,
     includes: usize,
     unresolved: BTreeSet<String>,
@@ -152,12 +176,25 @@ type Symbols = BTreeMap<Box<[u8]>, Vec<usize>>;
 /// How many keys are looked at one by one before [`Symbols`] are built.
 const PATIENCE: usize = 10_000;
 
+/// What a variable of the environment stands for.
+enum FromEnvironment {
+    /// It is being read: a value that refers to it would refer to itself.
+    Open,
+    Value(Value),
+    /// The server refuses its text.
+    Unreadable,
+    /// Its text includes a file, relative to the directory that the server is started in.
+    Unknown,
+}
+
 /// What a variable stands for.
 enum Variable {
     Value(Value),
     Unresolved,
     /// No environment can hold a variable of this name.
     Impossible,
+    /// The environment holds it, and the server can't read it.
+    Unreadable,
     /// Variables of variables multiplied beyond reason.
     TooLarge,
     TooDeep,
@@ -189,6 +226,41 @@ impl Reader<'_> {
             symbols: None,
         };
         evaluation.run()
+    }
+
+    /// The value of a variable of the environment, read once.
+    fn environment_variable(&mut self, name: &[u8], depth: usize) -> Option<&FromEnvironment> {
+        if !self.environment.contains_key(name) {
+            let text = std::str::from_utf8(name)
+                .ok()
+                .and_then(|name| (self.variable)(name));
+            let open = text.is_some().then_some(FromEnvironment::Open);
+            self.environment.insert(name.into(), open);
+            if let Some(text) = text {
+                let found = self.read_variable(&text, depth);
+                self.environment.insert(name.into(), Some(found));
+            }
+        }
+        self.environment.get(name)?.as_ref()
+    }
+
+    /// Reads the text of a variable as nats-server does (`parseEnv`): as a file with one key.
+    fn read_variable(&mut self, text: &str, depth: usize) -> FromEnvironment {
+        const KEY: &str = "pk";
+        let text = format!("{KEY}={text}");
+        let document = Document::parse(text.as_bytes());
+        let includes = |token: &Token| token.kind() == TokenKind::IncludePath;
+        if document.tokens().iter().any(includes) {
+            return FromEnvironment::Unknown;
+        }
+        if depth >= MAX_INCLUDE_DEPTH {
+            return FromEnvironment::Unreadable;
+        }
+        let entries = self.file(&document, 0, depth + 1).unwrap_or_default();
+        let found = entries.into_iter().rfind(|entry| entry.key() == KEY);
+        found.map_or(FromEnvironment::Unreadable, |entry| {
+            FromEnvironment::Value(entry.value)
+        })
     }
 }
 
@@ -402,6 +474,9 @@ impl Evaluation<'_, '_> {
                 })
             }
             Variable::Impossible => Err(self.error(token.start(), "variable not found")),
+            Variable::Unreadable => {
+                Err(self.error(token.start(), "the value of the variable can't be read"))
+            }
             Variable::TooLarge => Err(self.limit(token.start(), "variables expand to too much")),
             Variable::TooDeep => {
                 Err(self.limit(token.start(), "maps and arrays are nested too deeply"))
@@ -416,6 +491,20 @@ impl Evaluation<'_, '_> {
             let variable = copy(value, origin, room, &mut copied);
             self.reader.copied = copied;
             return variable;
+        }
+        // What is included and not known may hold it, too, and would go first.
+        if self.reader.unknown_includes.is_empty()
+            && let Some(found) = self.reader.environment_variable(name, self.depth)
+        {
+            return match found {
+                FromEnvironment::Value(value) => {
+                    let variable = copy(value, origin, room, &mut copied);
+                    self.reader.copied = copied;
+                    variable
+                }
+                FromEnvironment::Unknown => Variable::Unresolved,
+                FromEnvironment::Open | FromEnvironment::Unreadable => Variable::Unreadable,
+            };
         }
         let possible = !name.is_empty() && !name.contains(&b'=');
         if possible || !self.reader.unknown_includes.is_empty() {
