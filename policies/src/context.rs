@@ -41,14 +41,15 @@ impl<'a> Context<'a> {
             State::On(jetstream) => jetstream.directory.path(),
             State::Off | State::Unseen => None,
         };
+        let backing = directory.map(|directory| backing::of(workload, settings, directory));
         Self {
             workload,
             neighbours,
             settings,
-            plan,
             routes,
+            plan,
             jetstream,
-            backing: directory.map(|directory| backing::of(workload, settings, &directory)),
+            backing,
         }
     }
 }

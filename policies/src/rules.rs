@@ -8,6 +8,7 @@ pub mod literal_variable;
 pub mod lone_cluster;
 pub mod network_filesystem;
 pub mod opaque_routes;
+pub mod opaque_store;
 pub mod refused_configuration;
 pub mod routes_without_credentials;
 pub mod service_route;
@@ -35,6 +36,7 @@ pub const POLICIES: &[Policy] = &[
     stateless_cluster::POLICY,
     shared_store::POLICY,
     network_filesystem::POLICY,
+    opaque_store::POLICY,
     ephemeral_store::POLICY,
     unbounded_store::POLICY,
     co_located_replicas::POLICY,

@@ -387,10 +387,9 @@ mod tests {
     fn a_mistake_is_named_with_its_place() {
         let error = |value| settings(value).unwrap_err();
         assert!(error(json!({"polices": {}})).starts_with("unknown field `polices`"));
-        assert!(
-            error(json!({"policies": {"nfs": {}}}))
-                .starts_with("policies: there is no policy nfs; the policies are service-route,")
-        );
+        assert!(error(json!({"policies": {"nfs": {}}})).starts_with(
+            "policies: there is no policy nfs; the policies are refused-configuration,"
+        ));
         assert_eq!(
             error(json!({"policies": {"short-route": {"drivers": {"a": "local"}}}})),
             "policies.short-route.drivers: only network-filesystem has drivers; move them there"

@@ -1,8 +1,14 @@
 //! A NATS workload: who runs a server, with which configuration, as which pods, on which volumes.
 
+pub mod command;
+mod environment;
+mod evidence;
 mod files;
 pub mod flags;
+mod kind;
 pub mod mounts;
+pub mod server;
+mod shell;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,95 +18,13 @@ use serde_json::{Map, Value};
 use crate::bundle::{Bundle, Lookup, Object, ObjectId};
 use crate::conf;
 use crate::json;
+use command::CommandLine;
+pub use environment::Variable;
+use evidence::{Candidate, Evidence, candidates, mounted_default};
+pub use evidence::{has_reloader, may_run_server};
 use files::{Files, Pod};
-use flags::CommandLine;
+pub use kind::Kind;
 use mounts::Found;
-
-/// Programs that are a NATS server.
-const PROGRAMS: &[&str] = &["nats-server", "nats-streaming-server", "gnatsd"];
-
-/// Last segments of the names of images that are a NATS server: `nats`, `docker.io/bitnami/nats`, `synadia/nats-server`.
-const IMAGES: &[&str] = &[
-    "nats",
-    "nats-server",
-    "nats-server-nightly",
-    "nats-streaming",
-    "nats-streaming-server",
-    "gnatsd",
-];
-
-/// Programs and images that take a nats.conf, or a flag of that name, and are not servers.
-const NOT_SERVERS: &[&str] = &[
-    "reloader",
-    "exporter",
-    "nats-box",
-    "boot-config",
-    "surveyor",
-];
-
-/// Endings of files of other formats: what is passed with `-c` and ends so is not a nats.conf. The chart's matchConditions
-/// (`chart/templates/_match.tpl`) send no workload for such a file either.
-const OTHER_FORMATS: &[&str] = &[
-    ".yaml",
-    ".yml",
-    ".toml",
-    ".ini",
-    ".xml",
-    ".properties",
-    ".sh",
-];
-
-/// Programs that take a script with `-c`: to the matchConditions that is no file either.
-const SHELLS: &[&str] = &["sh", "bash"];
-
-/// Where images look for their configuration when no argument says so: the official ones (alpine, scratch) and bitnami's.
-const IMAGE_CONFIGS: &[&str] = &[
-    "/etc/nats/nats-server.conf",
-    "/nats-server.conf",
-    "/bitnami/nats/conf/nats-server.conf",
-    "/opt/bitnami/nats/conf/nats-server.conf",
-];
-
-/// Top-level options that only a nats.conf has; one of them makes a mounted file a nats.conf.
-const TELLING_OPTIONS: &[&str] = &[
-    "cluster",
-    "jetstream",
-    "leafnodes",
-    "gateway",
-    "server_name",
-    "http_port",
-    "http",
-    "monitor_port",
-    "max_payload",
-    "lame_duck_duration",
-    "accounts",
-    "system_account",
-];
-
-/// The kinds that run servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Pods with names of their own.
-    StatefulSet,
-    /// Pods that come and go under random names.
-    Deployment,
-    /// A pod on each node.
-    DaemonSet,
-    /// One pod.
-    Pod,
-}
-
-impl Kind {
-    /// The kind as Kubernetes spells it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::StatefulSet => "StatefulSet",
-            Self::Deployment => "Deployment",
-            Self::DaemonSet => "DaemonSet",
-            Self::Pod => "Pod",
-        }
-    }
-}
 
 /// The text of a configuration file and the object that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,7 +116,7 @@ pub fn discover(bundle: &Bundle) -> Vec<Workload<'_>> {
         .objects()
         .iter()
         .enumerate()
-        .filter_map(|(id, object)| Workload::read(bundle, id, object, &mut files))
+        .flat_map(|(id, object)| Workload::read(bundle, id, object, &mut files))
         .collect()
 }
 
@@ -202,48 +126,56 @@ impl<'a> Workload<'a> {
         id: ObjectId,
         object: &'a Object,
         files: &mut Files<'a>,
-    ) -> Option<Self> {
-        let kind = match (object.group(), object.kind()) {
-            ("apps", "StatefulSet") => Kind::StatefulSet,
-            ("apps", "Deployment") => Kind::Deployment,
-            ("apps", "DaemonSet") => Kind::DaemonSet,
-            ("", "Pod") if !is_controlled(&object.value) => Kind::Pod,
-            _ => return None,
+    ) -> Vec<Self> {
+        let Some(kind) = Kind::of(object) else {
+            return Vec::new();
         };
-        let pod_pointer = if kind == Kind::Pod {
-            "/spec"
-        } else {
-            "/spec/template/spec"
+        let found = object.value.pointer(kind.pod_pointer());
+        let Some((pod, namespace)) = found.zip(bundle.namespace(object)) else {
+            return Vec::new();
         };
-        let pod = object.value.pointer(pod_pointer)?;
-        let namespace = bundle.namespace(object)?;
-        let containers = json::items(pod, &["containers"]);
-        let mut candidates: Vec<_> = containers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, container)| {
-                let pointer = format!("{pod_pointer}/containers/{index}");
-                let command = CommandLine::read(container, &pointer, is_program);
-                Some((evidence(container, &command)?, pointer, container, command))
-            })
-            .collect();
-        // A program says more than the image of a helper beside it.
-        candidates.sort_by_key(|(evidence, ..)| *evidence);
         let mut mounted = Pod::new(namespace, pod);
-        candidates
+        let spec = object.value.get("spec");
+        let mut workloads = Vec::new();
+        let (mut candidates, by_default): (Vec<_>, Vec<_>) = candidates(pod, kind.pod_pointer())
             .into_iter()
-            .find_map(|(evidence, container_pointer, container, command)| {
-                let must_be_one = evidence == Evidence::File;
-                let configuration =
-                    configuration(files, &mut mounted, container, &command, must_be_one)?;
-                let spec = object.value.get("spec");
-                Some(Self {
+            .partition(|candidate| candidate.evidence != Evidence::DefaultFile);
+        candidates.extend(by_default);
+        let (mut known_by, mut is_refused) = (None, false);
+        for candidate in candidates {
+            // What reads the file of a server beside it is none.
+            if candidate.evidence == Evidence::DefaultFile && known_by == Some(Evidence::File) {
+                break;
+            }
+            let evidence = candidate.evidence;
+            let configuration = configuration(files, &mut mounted, &candidate);
+            // One is enough to say that not all was read.
+            if evidence.needs_nats_conf()
+                && matches!(configuration, Some(Configuration::Refused(_)))
+            {
+                if is_refused {
+                    continue;
+                }
+                is_refused = true;
+            }
+            if configuration.is_some() {
+                known_by = Some(evidence);
+            }
+            let Candidate {
+                container,
+                pointer,
+                command,
+                ..
+            } = candidate;
+            workloads.extend(configuration.map(|configuration| {
+                Self {
                     bundle,
                     id,
                     object,
                     kind,
                     namespace,
-                    replicas: replicas(kind, spec)
+                    replicas: kind
+                        .replicas(&object.value)
                         .filter(|_| !bundle.is_autoscaled(namespace, object)),
                     first_ordinal: spec
                         .and_then(|spec| spec.pointer("/ordinals/start"))
@@ -251,14 +183,16 @@ impl<'a> Workload<'a> {
                         .and_then(|start| u32::try_from(start).ok())
                         .unwrap_or(0),
                     pod,
-                    pod_pointer,
+                    pod_pointer: kind.pod_pointer(),
                     container,
-                    container_pointer,
+                    container_pointer: pointer,
                     is_streaming: is_streaming(container, &command),
                     command,
                     configuration,
-                })
-            })
+                }
+            }));
+        }
+        workloads
     }
 
     /// `metadata.name`.
@@ -273,14 +207,9 @@ impl<'a> Workload<'a> {
 
     /// The labels of the pods.
     pub fn pod_labels(&self) -> Option<&'a Map<String, Value>> {
-        if self.kind == Kind::Pod {
-            json::map(&self.object.value, &["metadata", "labels"])
-        } else {
-            json::map(
-                &self.object.value,
-                &["spec", "template", "metadata", "labels"],
-            )
-        }
+        let template = self.pod_pointer.strip_suffix("/spec")?;
+        let labels = self.object.value.pointer(template)?;
+        json::map(labels, &["metadata", "labels"])
     }
 
     /// `spec.serviceName` of a StatefulSet.
@@ -478,125 +407,40 @@ impl<'a> Workload<'a> {
     }
 }
 
-/// Whether another object's controller made this one.
-fn is_controlled(object: &Value) -> bool {
-    json::items(object, &["metadata", "ownerReferences"])
-        .iter()
-        .any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
-}
-
-fn replicas(kind: Kind, spec: Option<&Value>) -> Option<u32> {
-    match kind {
-        Kind::Pod => Some(1),
-        Kind::DaemonSet => None,
-        Kind::StatefulSet | Kind::Deployment => match spec?.get("replicas") {
-            None | Some(Value::Null) => Some(1),
-            Some(replicas) => replicas
-                .as_u64()
-                .and_then(|replicas| u32::try_from(replicas).ok()),
-        },
-    }
-}
-
-/// What makes a container a NATS server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Evidence {
-    Program,
-    Image,
-    /// It passes a file with `-c`, of no other format by its name; the file has to be a nats.conf.
-    File,
-}
-
-fn is_program(name: &str) -> bool {
-    PROGRAMS.contains(&name)
-}
-
-fn evidence(container: &Value, command: &CommandLine) -> Option<Evidence> {
-    if command.program.as_deref().is_some_and(is_program) {
-        return Some(Evidence::Program);
-    }
-    let image = image_name(container);
-    let is_tool =
-        |name: &str| NOT_SERVERS.iter().any(|tool| name.contains(tool)) || name == "natscli";
-    if is_tool(image)
-        || command
-            .program
-            .as_deref()
-            .is_some_and(|name| is_tool(name) || name == "nats")
-    {
-        return None;
-    }
-    if IMAGES.contains(&image) {
-        return Some(Evidence::Image);
-    }
-    let is_shell = command
-        .program
-        .as_deref()
-        .is_some_and(|name| SHELLS.contains(&name));
-    command
-        .last(&["c", "config"])
-        .filter(|flag| !is_shell && may_be_nats_conf(&flag.value))
-        .map(|_| Evidence::File)
-}
-
-/// Whether a file may be a nats.conf by its name. `-c` of other programs takes scripts (`#!`) and settings (`a=b`), too.
-fn may_be_nats_conf(path: &str) -> bool {
-    let is_of_another_format = OTHER_FORMATS.iter().any(|ending| path.ends_with(ending));
-    !path.contains(|c: char| matches!(c, '=' | '#') || c.is_whitespace()) && !is_of_another_format
-}
-
-/// Whether a pod's `spec` may run a NATS server, as far as that shows without the files that it mounts: [`discover`] finds
-/// none in a pod that may not.
-pub fn may_run_server(pod: &Value) -> bool {
-    json::items(pod, &["containers"]).iter().any(|container| {
-        let command = CommandLine::read(container, "", is_program);
-        evidence(container, &command).is_some()
-    })
-}
-
-/// Whether a container of a pod's `spec` tells the server when its file changes.
-pub fn has_reloader(pod: &Value) -> bool {
-    let containers = ["containers", "initContainers"].map(|field| json::items(pod, &[field]));
-    containers.into_iter().flatten().any(|container| {
-        let command = CommandLine::read(container, "", |name| name.contains("reloader"));
-        let program = command.program.unwrap_or_default();
-        program.contains("reloader") || image_name(container).contains("reloader")
-    })
-}
-
-/// The last segment of the image's name, without tag and digest.
-fn image_name(container: &Value) -> &str {
-    let image = json::text(container, &["image"]).unwrap_or_default();
-    let image = image.split('@').next().unwrap_or_default();
-    let name = image.rsplit('/').next().unwrap_or_default();
-    name.split(':').next().unwrap_or_default()
-}
-
 fn is_streaming(container: &Value, command: &CommandLine) -> bool {
     match command.program.as_deref() {
-        Some(program) if is_program(program) => program.contains("streaming"),
-        _ => image_name(container).contains("streaming"),
+        Some(program) if server::is_program(program) => program.contains("streaming"),
+        _ => {
+            let image = json::text(container, &["image"]).unwrap_or_default();
+            server::image_name(image).contains("streaming")
+        }
     }
 }
 
 /// Whether a file that is only known to be passed with `-c` is a nats.conf.
 fn is_nats_conf(config: &conf::Config) -> bool {
-    config.error.is_none() && config.root.find(TELLING_OPTIONS).is_some()
+    config.error.is_none() && config.root.find(server::TELLING_OPTIONS).is_some()
 }
 
-/// The configuration of a container: `None` when what it passes must be a nats.conf to make it a server, and is none.
+/// The configuration of a container: `None` when what it reads must be a nats.conf to make it a server, and is none.
 fn configuration<'a>(
     files: &mut Files<'a>,
     pod: &mut Pod<'a>,
-    container: &Value,
-    command: &CommandLine,
-    must_be_one: bool,
+    candidate: &Candidate<'a>,
 ) -> Option<Configuration> {
+    let Candidate {
+        container, command, ..
+    } = candidate;
     // NATS Streaming reads the NATS options from its own file (`-sc`) when there is no other.
     let flag = command
         .last(&["c", "config"])
         .or_else(|| command.last(&["sc", "stan_config"]));
-    let unseen = |why: String| (!must_be_one).then_some(Configuration::Unseen(why));
+    let unseen = |why: String| {
+        let is_server = !candidate.evidence.needs_nats_conf();
+        is_server.then_some(Configuration::Unseen(why))
+    };
+    // An image of somebody's own may pass it a file before its arguments.
+    let may_be_default = command.hidden || candidate.evidence > Evidence::Image;
     let path = match flag {
         Some(flag) if flag.is_expanded_later() => {
             return unseen(format!(
@@ -604,31 +448,27 @@ fn configuration<'a>(
                 flag.name
             ));
         }
-        Some(flag) => mounts::clean(&flag.value),
-        None if command.hidden => match mounted_default(container) {
-            Some(path) => path,
-            None => return unseen("a wrapper starts the server".to_owned()),
-        },
-        None if command.overrides_image => return Some(Configuration::None),
+        // The directory of the official images is the root.
+        Some(flag) => command
+            .absolute(&flag.value)
+            .unwrap_or_else(|| mounts::clean(&flag.value)),
+        None if command.overrides_image && !may_be_default => return Some(Configuration::None),
         None => match mounted_default(container) {
-            Some(path) => path,
+            Some((path, _)) => path.to_owned(),
+            None if candidate.evidence == Evidence::Flags => return Some(Configuration::None),
+            None if command.hidden => return unseen("a wrapper starts the server".to_owned()),
             None => return unseen("it is the image's own".to_owned()),
         },
     };
-    files.read(pod, container, path, must_be_one)
-}
-
-/// The first of the images' own configuration paths on which something is mounted.
-fn mounted_default(container: &Value) -> Option<String> {
-    IMAGE_CONFIGS
-        .iter()
-        .find(|path| mounts::mount_of(container, path).is_some())
-        .map(|path| (*path).to_owned())
+    files.read(pod, candidate, path)
 }
 
 /// Why the file at a path can't be seen.
-fn unseen(bundle: &Bundle, found: &Found<'_>, path: &str) -> String {
+fn unseen(bundle: &Bundle, command: &CommandLine, found: &Found<'_>, path: &str) -> String {
     match found {
+        Found::Image | Found::RunTime(_) if command.writes(path) => {
+            format!("{path} is written by the container's command")
+        }
         Found::Text(_) => String::new(),
         Found::NotInBundle(kind, name) => {
             format!("{kind} {name}, which holds {path}, {}", bundle.unseen())

@@ -71,7 +71,7 @@ pub struct Peer {
 impl<'a> Neighbours<'a> {
     /// The workloads of one bundle.
     pub fn new(bundle: &'a Bundle, workloads: &'a [Workload<'a>]) -> Self {
-        let mut sets: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut sets: BTreeMap<_, Vec<&Workload<'_>>> = BTreeMap::new();
         for workload in workloads {
             // Of several of one name the last counts.
             let found = bundle.lookup(
@@ -83,7 +83,11 @@ impl<'a> Neighbours<'a> {
             if workload.kind == Kind::StatefulSet
                 && matches!(found, Lookup::Found(id, _) if id == workload.id)
             {
-                sets.entry(workload.namespace).or_default().push(workload);
+                let sets = sets.entry(workload.namespace).or_default();
+                // One of several servers in its pods stands for them all.
+                if sets.last().is_none_or(|last| last.id != workload.id) {
+                    sets.push(workload);
+                }
             }
         }
         Self {

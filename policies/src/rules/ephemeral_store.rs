@@ -103,7 +103,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         }
         _ => return Vec::new(),
     };
-    let (place, detail, remedy) = if jetstream.directory == Directory::Default {
+    let (place, detail, remedy) = if matches!(jetstream.directory, Directory::Default(_)) {
         let detail = format!("{title} has no store_dir, so the store is {directory} on {what}");
         let remedy = format!("{}, and set store_dir to its path", remedy(workload.kind));
         (jetstream.place.clone(), detail, remedy)

@@ -87,13 +87,13 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 
 fn holds_credentials(flag: &Flag) -> bool {
     match flag.name.as_str() {
-        "routes" | "cluster" | "cluster_listen" => words(&flag.value).any(|route| {
+        "routes" | "cluster" | "cluster_listen" => words(&flag.written).any(|route| {
             let password = Route::parse(route)
                 .userinfo
                 .and_then(|userinfo| userinfo.split_once(':'));
             password.is_some_and(|(_, password)| !password.is_empty() && !is_filled_in(password))
         }),
-        "pass" | "auth" => !flag.value.is_empty() && !is_filled_in(&flag.value),
+        "pass" | "auth" => !flag.written.is_empty() && !is_filled_in(&flag.written),
         _ => false,
     }
 }

@@ -35,7 +35,7 @@
 //!       - name: nats
 //!         image: nats:2.14.5
 //!         args: ["--cluster=nats://0.0.0.0:6222", "--routes=$(ROUTES)"]
-//!         env: [{name: ROUTES, value: "nats://nats-0.nats-headless:6222"}]
+//!         env: [{name: ROUTES, valueFrom: {configMapKeyRef: {name: nats, key: routes}}}]
 //! ```
 //!
 //! ```yaml sound

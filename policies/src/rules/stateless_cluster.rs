@@ -49,7 +49,6 @@
 use crate::context::{Context, finding};
 use crate::policy::{Action, Finding, Policy};
 use crate::routes::list::Routes;
-use crate::workload::Kind;
 
 /// The policy.
 pub const POLICY: Policy = Policy {
@@ -63,7 +62,7 @@ pub const POLICY: Policy = Policy {
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
-    if !matches!(workload.kind, Kind::Deployment | Kind::DaemonSet) || !workload.is_clustered() {
+    if !workload.kind.has_nameless_pods() || !workload.is_clustered() {
         return Vec::new();
     }
     let has_routes = match &context.routes {

@@ -3,13 +3,13 @@
 use crate::conf;
 use crate::policy::Place;
 use crate::workload::mounts::clean;
-use crate::workload::{Configuration, Workload};
+use crate::workload::{Configuration, Variable, Workload};
 
 /// The directory that nats-server puts below `store_dir` (server/jetstream.go `JetStreamStoreDir`).
 const SUBDIRECTORY: &str = "jetstream";
 
-/// Where the store is when nothing says so: below `$TMPDIR` (server/jetstream.go `dynJetStreamConfig`).
-const DEFAULT_DIRECTORY: &str = "/tmp/nats";
+/// Where the store is when nothing says so: below `$TMPDIR`, or this (server/jetstream.go `dynJetStreamConfig`).
+const TEMPORARY: &str = "/tmp";
 
 /// Whether JetStream runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,20 +38,19 @@ pub struct JetStream {
 /// The directory of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Directory {
-    /// No `store_dir`: a temporary directory.
-    Default,
+    /// No `store_dir`: this one below the temporary directory.
+    Default(String),
     /// The directory that is written to, cleaned: `store_dir` and the directory the server makes in it.
     Path(String),
-    /// It comes from a variable, or is relative to the image's working directory.
+    /// It comes from a variable whose value is not known, or is relative to the image's working directory.
     Unseen,
 }
 
 impl Directory {
     /// The directory as a path in the container, where it is known.
-    pub fn path(&self) -> Option<String> {
+    pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Default => Some(format!("{DEFAULT_DIRECTORY}/{SUBDIRECTORY}")),
-            Self::Path(path) => Some(path.clone()),
+            Self::Default(path) | Self::Path(path) => Some(path),
             Self::Unseen => None,
         }
     }
@@ -120,17 +119,20 @@ pub fn read(workload: &Workload<'_>) -> State {
     let map = block.and_then(conf::Value::as_map).unwrap_or(&nothing);
     let directory = match directory_flag {
         Some(flag) if flag.is_expanded_later() => Directory::Unseen,
-        Some(flag) => directory(&flag.value),
+        Some(flag) => directory(workload, &flag.value),
         None => map
             .find(&["store_dir", "storedir", "store"])
             .or_else(|| values.find(&["store_dir", "storedir"]))
             .map_or(
                 if is_whole {
-                    Directory::Default
+                    default_directory(workload)
                 } else {
                     Directory::Unseen
                 },
-                |value| value.as_str().map_or(Directory::Unseen, directory),
+                |value| {
+                    let text = value.as_str();
+                    text.map_or(Directory::Unseen, |text| directory(workload, text))
+                },
             ),
     };
     let limit = |names: &[&str], name: &str| match map.find(names) {
@@ -161,10 +163,24 @@ pub fn read(workload: &Workload<'_>) -> State {
     }))
 }
 
-fn directory(text: &str) -> Directory {
-    match text {
-        "" => Directory::Default,
-        text if text.starts_with('/') => Directory::Path(clean(&format!("{text}/{SUBDIRECTORY}"))),
-        _ => Directory::Unseen,
+fn directory(workload: &Workload<'_>, text: &str) -> Directory {
+    if text.is_empty() {
+        return default_directory(workload);
     }
+    let path = workload.command.absolute(text);
+    path.map_or(Directory::Unseen, |path| {
+        Directory::Path(clean(&format!("{path}/{SUBDIRECTORY}")))
+    })
+}
+
+fn default_directory(workload: &Workload<'_>) -> Directory {
+    let temporary = match workload.command.variable("TMPDIR") {
+        Variable::Unset | Variable::Known("") => TEMPORARY.to_owned(),
+        Variable::Known(path) => match workload.command.absolute(path) {
+            Some(path) => path,
+            None => return Directory::Unseen,
+        },
+        Variable::Unknown => return Directory::Unseen,
+    };
+    Directory::Default(clean(&format!("{temporary}/nats/{SUBDIRECTORY}")))
 }

@@ -132,7 +132,7 @@ impl<'a> Volumes<'a> {
                 continue;
             };
             let directory = jetstream.directory.path();
-            if let Some(share) = directory.and_then(|directory| of(workload, &directory)) {
+            if let Some(share) = directory.and_then(|directory| of(workload, directory)) {
                 let sharers = volumes.0.entry(share.volume.clone()).or_default();
                 sharers.push((workload, share));
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::evidence::Candidate;
 use super::mounts::{self, Found, Text};
 use super::{Configuration, Source};
 use crate::bundle::{Bundle, ObjectId};
@@ -53,9 +54,10 @@ pub(super) struct Files<'b> {
     effort: BTreeMap<&'b str, usize>,
 }
 
-/// How a text was read: what each include led to, which decides all else.
+/// How a text was read: what each include and each variable led to, which decides all else.
 struct Reading {
     includes: Vec<(usize, String, Led)>,
+    variables: Vec<(String, Option<String>)>,
     config: Arc<conf::Config>,
     is_nats_conf: bool,
 }
@@ -121,10 +123,12 @@ impl<'b> Files<'b> {
     pub(super) fn read(
         &mut self,
         pod: &mut Pod<'b>,
-        container: &Value,
+        candidate: &Candidate<'b>,
         path: String,
-        must_be_one: bool,
     ) -> Option<Configuration> {
+        let must_be_one = candidate.evidence.needs_nats_conf();
+        let (container, command) = (candidate.container, &candidate.command);
+        let variable = |name: &str| command.variable(name).value().map(str::to_owned);
         let unseen = |why| (!must_be_one).then_some(Configuration::Unseen(why));
         let text = match self.find(pod, container, &path) {
             None => return Some(Configuration::Refused(path)),
@@ -135,7 +139,7 @@ impl<'b> Files<'b> {
             }
             Some(other) => {
                 let is_missing = matches!(other, Found::Missing(_)) && !must_be_one;
-                let why = super::unseen(self.bundle, &other, &path);
+                let why = super::unseen(self.bundle, command, &other, &path);
                 return if is_missing {
                     Some(Configuration::Missing(why))
                 } else {
@@ -146,6 +150,13 @@ impl<'b> Files<'b> {
         let place = (text.object, text.pointer.clone());
         let main = source(&text, path);
         for reading in self.readings.get(&place).cloned().unwrap_or_default() {
+            if !self.spend(pod.namespace, reading.variables.len()) {
+                return Some(Configuration::Refused(main.path));
+            }
+            let mut variables = reading.variables.iter();
+            if !variables.all(|(name, value)| variable(name) == *value) {
+                continue;
+            }
             let Some(sources) = self.again(pod, container, &main, &reading) else {
                 continue;
             };
@@ -172,8 +183,9 @@ impl<'b> Files<'b> {
         };
         let mut sources = vec![main];
         let mut includes = Vec::new();
+        let mut variables = Vec::new();
         let mut refused = None;
-        let config = conf::read(&bytes, &mut |include, from| {
+        let mut include = |include: &str, from| {
             let path = included(&sources, include, from);
             let found = self.find(pod, container, &path);
             let found = found.filter(|found| match found {
@@ -197,6 +209,11 @@ impl<'b> Files<'b> {
                     conf::Included::Unknown
                 }
             }
+        };
+        let config = conf::read_in(&bytes, &mut include, &mut |name| {
+            let value = variable(name);
+            variables.push((name.to_owned(), value.clone()));
+            value
         });
         let is_nats_conf = super::is_nats_conf(&config);
         let config = Arc::new(config);
@@ -204,6 +221,7 @@ impl<'b> Files<'b> {
         if readings.len() < WAYS && refused.is_none() {
             readings.push(Rc::new(Reading {
                 includes,
+                variables,
                 config: Arc::clone(&config),
                 is_nats_conf,
             }));

@@ -9,6 +9,7 @@ use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::engine::{evaluate, evaluate_one, repair, unused_files};
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
+use natsguard_policies::workload::may_run_server;
 use serde_json::{Value, json};
 
 use super::support::lines;
@@ -432,4 +433,55 @@ fn many_templates_of_many_pods() {
     set["spec"]["selector"] = json!({"matchLabels": {"app": "nats"}});
     set["spec"]["volumeClaimTemplates"] = vec![template; 40_000].into();
     assert!(judge(vec![set], []) > 0);
+}
+
+#[test]
+fn many_servers_in_one_pod() {
+    let container = |index: usize| {
+        json!({
+            "name": index.to_string(), "image": "nats", "args": ["-js", "-sd", "/data"],
+            "volumeMounts": [{"name": "v", "mountPath": "/data"}]
+        })
+    };
+    let mut volumes = vec![json!({"name": "x", "emptyDir": {}}); 1000];
+    volumes.push(json!({"name": "v", "emptyDir": {}}));
+    let mut set = set("nats", "nats", 3);
+    set["spec"]["template"]["spec"] = json!({
+        "containers": (0..2000).map(container).collect::<Vec<_>>(), "volumes": volumes
+    });
+    assert!(judge(vec![set], [service("nats", "None")]) > 0);
+}
+
+/// Each piece, times as many as fit into 512 KiB, as a script and as words.
+#[test]
+fn long_command_lines() {
+    for piece in [
+        "env ",
+        "sh -c '",
+        "$(",
+        "${",
+        "if ",
+        "( ",
+        "cd a;",
+        "A=1 ",
+        "nats-server;",
+        "> a ",
+        "<<E ",
+        "$@ ",
+        "`",
+        "\"",
+        "case x in ",
+        "eval ",
+        "export A=$A;",
+        "$A ",
+    ] {
+        let script = piece.repeat((512 << 10) / piece.len());
+        let words: Vec<_> = script.split_inclusive(' ').map(str::trim).collect();
+        let env = json!([{"name": "A", "value": "b ".repeat(1000)}]);
+        let start = Instant::now();
+        for command in [json!(["sh", "-c", script]), json!(words)] {
+            may_run_server(&json!({"containers": [{"command": command, "env": env}]}));
+        }
+        assert!(start.elapsed() < LIMIT, "{piece}: {:?}", start.elapsed());
+    }
 }

@@ -22,6 +22,7 @@ mod properties;
 mod purity;
 mod registry;
 mod routes;
+mod server;
 mod start;
 mod store;
 mod support;
