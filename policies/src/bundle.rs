@@ -1,14 +1,14 @@
 //! What one evaluation can see: raw objects, and what the caller knows about objects that are not among them.
 
+use core::cell::{Cell, RefCell};
 use core::net::IpAddr;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::json;
-
-/// The namespace of an object that names none, as `kubectl` has it.
-pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Kinds of the core and `apps` groups (and a few more) that are not in a namespace.
 const CLUSTER_SCOPED: &[&str] = &[
@@ -44,6 +44,9 @@ pub struct Object {
     /// Why the object must not be edited, when it must not, as the end of a sentence about it: `is shaped by parameters
     /// of a Template`, say. Its faults are reported all the same.
     pub frozen: Option<&'static str>,
+    /// The file that it comes from, a path with `/`: what lies nearer to another object is the more likely to be meant by it.
+    /// `None` for an object of a cluster, where a name means one object.
+    pub origin: Option<Arc<str>>,
 }
 
 impl Object {
@@ -52,7 +55,15 @@ impl Object {
         Self {
             value,
             frozen: None,
+            origin: None,
         }
+    }
+
+    /// The same object, from this file.
+    #[must_use]
+    pub fn from_file(mut self, path: &Arc<str>) -> Self {
+        self.origin = Some(Arc::clone(path));
+        self
     }
 
     /// `apiVersion`, or the empty string.
@@ -103,7 +114,7 @@ pub enum Lookup<'a> {
     Found(ObjectId, &'a Object),
     /// The caller asked the cluster, and it is not there.
     Absent,
-    /// It is not in the bundle; it may exist.
+    /// It is not in the bundle, or more than one may be meant; it may exist.
     Unknown,
 }
 
@@ -117,54 +128,98 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Group, kind, namespace (empty when cluster-scoped) and name.
+/// Who refers to an object by its name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Referrer<'a> {
+    /// Its namespace, where one is stated.
+    pub namespace: Option<&'a str>,
+    /// The file that it comes from.
+    pub origin: Option<&'a str>,
+}
+
+/// Something that the bundle could not answer: an object by name, or all objects of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// The API group: empty for the core group.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace: empty for a cluster-scoped kind. Of PersistentVolumes: those that a claim from there is, or may be, bound
+    /// to.
+    pub namespace: String,
+    /// The name; all objects when absent.
+    pub name: Option<String>,
+}
+
+/// Group, kind, namespace (empty when cluster-scoped or not stated) and name.
 type Key = (String, String, String, String);
+
+/// The objects of one group, kind and name, by the namespace that they state (empty when they state none).
+type Namesakes = BTreeMap<String, Vec<ObjectId>>;
 
 /// The objects of one evaluation and the facts about others.
 #[derive(Debug, Clone, Default)]
 pub struct Bundle {
     objects: Vec<Object>,
-    index: BTreeMap<Key, ObjectId>,
+    /// By `<group>/<kind>/<name>`.
+    index: BTreeMap<String, Namesakes>,
     kinds: BTreeMap<(String, String), Vec<ObjectId>>,
-    /// The PersistentVolume that names a claim, by the claim's namespace and name.
-    volumes: BTreeMap<(String, String), ObjectId>,
+    /// The PersistentVolumes that name a claim, by the claim's name.
+    volumes: BTreeMap<String, Vec<ObjectId>>,
     /// The Services by their addresses.
     addresses: BTreeMap<IpAddr, Vec<ObjectId>>,
-    /// What an autoscaler sets the number of pods of: namespace, kind and name.
-    scaled: BTreeSet<(String, String, String)>,
+    /// What an autoscaler sets the number of pods of, by kind and name: the namespaces of the autoscalers.
+    scaled: BTreeMap<(String, String), BTreeSet<Option<String>>>,
     absent: BTreeSet<Key>,
+    listed: BTreeSet<(String, String, String)>,
     namespace: Option<String>,
     is_live: bool,
+    focus: Option<Focus>,
+    asker: Cell<Asker>,
+    questions: RefCell<BTreeMap<Question, Asker>>,
+}
+
+/// Whose questions are of interest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// The workloads that are judged.
+    pub own: BTreeSet<ObjectId>,
+    /// Those that share something with them.
+    pub siblings: BTreeSet<ObjectId>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asker {
+    /// A workload that is judged.
+    #[default]
+    Own,
+    /// A workload that shares something with one.
+    Sibling,
+    /// Nobody who matters: the question is not kept.
+    Nobody,
 }
 
 impl Bundle {
-    /// A bundle of these objects, in this order. Objects without a namespace are taken to be in `namespace`.
+    /// A bundle of these objects, in this order. Objects without a namespace are in `namespace`; without one it is not known
+    /// in which they are.
     pub fn new(objects: Vec<Object>, namespace: Option<&str>) -> Self {
         let mut bundle = Self {
             objects,
             namespace: namespace.map(str::to_owned),
             ..Self::default()
         };
-        let mut index = BTreeMap::new();
-        let mut volumes = BTreeMap::new();
+        let mut index: BTreeMap<_, Namesakes> = BTreeMap::new();
+        let mut volumes: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut addresses = BTreeMap::new();
-        let mut scaled = BTreeSet::new();
+        let mut scaled: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let mut kinds: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
         for (id, object) in bundle.objects.iter().enumerate() {
-            if object.kind() == "PersistentVolume" && object.group().is_empty() {
-                let claim = |field| {
-                    object
-                        .value
-                        .pointer(field)
-                        .and_then(Value::as_str)
-                        .map(str::to_owned)
-                };
-                if let (Some(namespace), Some(name)) = (
-                    claim("/spec/claimRef/namespace"),
-                    claim("/spec/claimRef/name"),
-                ) {
-                    volumes.insert((namespace, name), id);
-                }
+            if object.kind() == "PersistentVolume"
+                && object.group().is_empty()
+                && let Some(claim) = json::text(&object.value, &["spec", "claimRef", "name"])
+            {
+                volumes.entry(claim.to_owned()).or_default().push(id);
             }
             if object.kind() == "Service" && object.group().is_empty() {
                 for address in addresses_of(object) {
@@ -174,16 +229,21 @@ impl Bundle {
                     }
                 }
             }
-            if object.kind() == "HorizontalPodAutoscaler"
-                && object.group() == "autoscaling"
-                && let Some(namespace) = bundle.namespace(object)
-            {
+            if object.kind() == "HorizontalPodAutoscaler" && object.group() == "autoscaling" {
                 let target = |field| json::text(&object.value, &["spec", "scaleTargetRef", field]);
                 if let (Some(kind), Some(name)) = (target("kind"), target("name")) {
-                    scaled.insert((namespace.to_owned(), kind.to_owned(), name.to_owned()));
+                    scaled
+                        .entry((kind.to_owned(), name.to_owned()))
+                        .or_default()
+                        .insert(bundle.namespace(object).map(str::to_owned));
                 }
             }
-            index.insert(bundle.key(object), id);
+            index
+                .entry(name_of(object.group(), object.kind(), object.name()))
+                .or_default()
+                .entry(bundle.namespace(object).unwrap_or_default().to_owned())
+                .or_default()
+                .push(id);
             kinds
                 .entry((object.group().to_owned(), object.kind().to_owned()))
                 .or_default()
@@ -194,12 +254,73 @@ impl Bundle {
         bundle.volumes = volumes;
         bundle.addresses = addresses;
         bundle.scaled = scaled;
+        bundle.freeze_repeated();
         bundle
+    }
+
+    /// Of an object that stands in one file more than once nobody knows which fields count.
+    fn freeze_repeated(&mut self) {
+        let is_repeated: Vec<ObjectId> = self
+            .index
+            .values()
+            .flat_map(Namesakes::values)
+            .filter(|ids| ids.len() > 1)
+            .flatten()
+            .copied()
+            .filter(|id| self.is_repeated(*id))
+            .collect();
+        for id in is_repeated {
+            if let Some(object) = self.objects.get_mut(id) {
+                object
+                    .frozen
+                    .get_or_insert("stands more than once in one file");
+            }
+        }
+    }
+
+    /// Whether an object stands in its file more than once.
+    pub fn is_repeated(&self, id: ObjectId) -> bool {
+        let Some(object) = self
+            .objects
+            .get(id)
+            .filter(|object| !object.name().is_empty())
+        else {
+            return false;
+        };
+        let namespace = self.namespace(object).unwrap_or_default();
+        self.namesakes(object.group(), object.kind(), object.name())
+            .and_then(|namesakes| namesakes.get(namespace))
+            .into_iter()
+            .flatten()
+            .filter(|other| **other != id)
+            .filter_map(|other| self.objects.get(*other))
+            .any(|other| other.origin == object.origin)
     }
 
     /// Notes that the cluster was asked for this object and has none.
     pub fn set_absent(&mut self, group: &str, kind: &str, namespace: &str, name: &str) {
         self.absent.insert(key(group, kind, namespace, name));
+    }
+
+    /// Notes that all objects of a kind in a namespace (empty for a cluster-scoped kind) are here.
+    pub fn set_listed(&mut self, group: &str, kind: &str, namespace: &str) {
+        let [group, kind, namespace] = [group, kind, namespace].map(str::to_owned);
+        self.listed.insert((group, kind, namespace));
+    }
+
+    /// Only what these workloads lead to is asked for.
+    pub fn set_focus(&mut self, focus: Focus) {
+        self.focus = Some(focus);
+    }
+
+    /// As whom a workload asks.
+    pub(crate) fn asker(&self, workload: ObjectId) -> Asker {
+        match &self.focus {
+            None => Asker::Own,
+            Some(focus) if focus.own.contains(&workload) => Asker::Own,
+            Some(focus) if focus.siblings.contains(&workload) => Asker::Sibling,
+            Some(_) => Asker::Nobody,
+        }
     }
 
     /// Notes that these are objects of a cluster: what is not among them can't be passed as well.
@@ -213,11 +334,17 @@ impl Bundle {
     }
 
     /// What to say of an object of which nothing is known.
-    pub const fn unseen(&self) -> &'static str {
+    pub fn unseen(&self, kind: &str, name: &str) -> &'static str {
         if self.is_live {
             "could not be read"
         } else {
-            "is not in the input"
+            match self.namesakes("", kind, name) {
+                None => "is not in the input",
+                Some(all) if all.values().any(|ids| ids.len() > 1) => {
+                    "stands in the input more than once, and none is nearer than the others"
+                }
+                Some(_) => "is in the input in another namespace only",
+            }
         }
     }
 
@@ -240,40 +367,107 @@ impl Bundle {
         self.objects.get(id)
     }
 
-    /// The namespace an object is in: its own, the bundle's, or `default`; `None` for a cluster-scoped kind.
+    /// The namespace an object is in: its own or the bundle's; `None` for a cluster-scoped kind, and where none is stated.
     pub fn namespace<'a>(&'a self, object: &'a Object) -> Option<&'a str> {
         if object.is_cluster_scoped() {
             return None;
         }
         let own = object.text("/metadata/namespace");
         if own.is_empty() {
-            Some(self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE))
+            self.namespace.as_deref()
         } else {
             Some(own)
         }
     }
 
-    /// Looks an object up by group, kind, namespace (empty for a cluster-scoped kind) and name.
-    pub fn lookup(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Lookup<'_> {
-        let key = key(group, kind, namespace, name);
-        if let Some(id) = self.index.get(&key)
-            && let Some(object) = self.objects.get(*id)
-        {
-            return Lookup::Found(*id, object);
-        }
-        if self.absent.contains(&key) {
-            Lookup::Absent
-        } else {
-            Lookup::Unknown
+    /// An object as one that refers to others.
+    pub fn referrer<'a>(&'a self, object: &'a Object) -> Referrer<'a> {
+        Referrer {
+            namespace: self.namespace(object),
+            origin: object.origin.as_deref(),
         }
     }
 
-    /// The PersistentVolume whose `claimRef` names a claim.
-    pub fn volume_of_claim(&self, namespace: &str, claim: &str) -> Option<&Object> {
-        let id = self
-            .volumes
-            .get(&(namespace.to_owned(), claim.to_owned()))?;
-        self.objects.get(*id)
+    /// Looks an object up that another one refers to, by group, kind and name. The nearest of several counts, those of its
+    /// stated namespace first; an object without a namespace may be the one that is meant where it is the only candidate. Two
+    /// that are equally near are not known apart.
+    pub fn lookup(&self, by: Referrer<'_>, group: &str, kind: &str, name: &str) -> Lookup<'_> {
+        self.look(by, group, kind, name, Some(name))
+    }
+
+    /// The same, where one of many names may be asked for: the question is for all objects of the kind.
+    pub fn find(&self, by: Referrer<'_>, group: &str, kind: &str, name: &str) -> Lookup<'_> {
+        self.look(by, group, kind, name, None)
+    }
+
+    fn look(
+        &self,
+        by: Referrer<'_>,
+        group: &str,
+        kind: &str,
+        name: &str,
+        question: Option<&str>,
+    ) -> Lookup<'_> {
+        let namesakes = self.namesakes(group, kind, name);
+        if let Some((id, object)) = namesakes.and_then(|namesakes| self.nearest(by, namesakes)) {
+            return Lookup::Found(id, object);
+        }
+        let is_cluster_scoped = CLUSTER_SCOPED.binary_search(&kind).is_ok();
+        let namespace = if is_cluster_scoped {
+            None
+        } else {
+            by.namespace
+        };
+        let namespace = namespace.unwrap_or_default();
+        if !self.absent.is_empty() && self.absent.contains(&key(group, kind, namespace, name)) {
+            return Lookup::Absent;
+        }
+        self.ask(group, kind, namespace, question);
+        Lookup::Unknown
+    }
+
+    /// The one of several objects of a name that is meant: `None` when two are equally near.
+    fn nearest(&self, by: Referrer<'_>, namesakes: &Namesakes) -> Option<(ObjectId, &Object)> {
+        let unstated = || namesakes.get("");
+        let candidates: Cow<'_, [ObjectId]> = match (by.namespace, unstated()) {
+            (Some(namespace), unstated) => namesakes.get(namespace).or(unstated)?.into(),
+            (None, Some(unstated)) => unstated.into(),
+            (None, None) => namesakes.values().flatten().copied().collect(),
+        };
+        let near = |id: &ObjectId| {
+            let object = self.objects.get(*id)?;
+            Some((nearness(by.origin, object.origin.as_deref()), *id))
+        };
+        if let [only] = &*candidates {
+            return Some((*only, self.objects.get(*only)?));
+        }
+        let (nearest, id) = candidates.iter().filter_map(near).max()?;
+        let mut as_near = candidates.iter().filter_map(near);
+        let is_tie = as_near.any(|(other, found)| other == nearest && found != id);
+        Some((id, self.objects.get(id)?)).filter(|_| !is_tie)
+    }
+
+    fn namesakes(&self, group: &str, kind: &str, name: &str) -> Option<&Namesakes> {
+        self.index.get(&name_of(group, kind, name))
+    }
+
+    /// The PersistentVolumes whose `claimRef` names a claim; what is not here may be.
+    pub fn volume_of_claim(&self, namespace: Option<&str>, claim: &str) -> Option<&Object> {
+        let named = self.volumes.get(claim).map_or(&[][..], Vec::as_slice);
+        let mut found = named
+            .iter()
+            .filter_map(|id| self.objects.get(*id))
+            .filter(|volume| {
+                let of = json::text(&volume.value, &["spec", "claimRef", "namespace"]);
+                namespace.is_none() || of == namespace
+            });
+        match found.next() {
+            None => {
+                self.ask("", "PersistentVolume", namespace.unwrap_or_default(), None);
+                None
+            }
+            found_one => found_one.filter(|_| namespace.is_some() || found.next().is_none()),
+        }
     }
 
     /// The Services that have an address.
@@ -283,12 +477,17 @@ impl Bundle {
     }
 
     /// Whether an autoscaler of the bundle sets the number of pods, so that `replicas` does not tell it.
-    pub fn is_autoscaled(&self, namespace: &str, object: &Object) -> bool {
+    pub fn is_autoscaled(&self, object: &Object) -> bool {
+        let namespace = self.namespace(object);
         let [kind, name] = [object.kind(), object.name()].map(str::to_owned);
-        self.scaled.contains(&(namespace.to_owned(), kind, name))
+        self.scaled.get(&(kind, name)).is_some_and(|found| {
+            found
+                .iter()
+                .any(|of| of.is_none() || namespace.is_none() || of.as_deref() == namespace)
+        })
     }
 
-    /// The objects of one kind, with their ids.
+    /// The objects of one kind that are here, with their ids.
     pub fn of_kind(&self, group: &str, kind: &str) -> impl Iterator<Item = (ObjectId, &Object)> {
         let ids = self
             .kinds
@@ -298,15 +497,94 @@ impl Bundle {
             .filter_map(|id| Some((*id, self.objects.get(*id)?)))
     }
 
+    /// The objects of one kind, where all of them matter: in a namespace (`None` for a cluster-scoped kind; for
+    /// PersistentVolumes the namespace of the claims).
+    pub fn all(
+        &self,
+        group: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = (ObjectId, &Object)> {
+        self.ask(group, kind, namespace.unwrap_or_default(), None);
+        self.of_kind(group, kind)
+    }
+
+    /// Whether all objects of a kind in a namespace are here.
+    pub fn is_listed(&self, group: &str, kind: &str, namespace: Option<&str>) -> bool {
+        let namespace = namespace.unwrap_or_default();
+        let [group, kind, namespace] = [group, kind, namespace].map(str::to_owned);
+        self.listed.contains(&(group, kind, namespace))
+    }
+
+    fn ask(&self, group: &str, kind: &str, namespace: &str, name: Option<&str>) {
+        if !self.is_live || self.asker.get() == Asker::Nobody {
+            return;
+        }
+        if name.is_none() && self.is_listed(group, kind, Some(namespace)) {
+            return;
+        }
+        let [group, kind, namespace] = [group, kind, namespace].map(str::to_owned);
+        self.note(Question {
+            group,
+            kind,
+            namespace,
+            name: name.map(str::to_owned),
+        });
+    }
+
+    fn note(&self, question: Question) {
+        let asker = self.asker.get();
+        let mut questions = self.questions.borrow_mut();
+        let first = questions.entry(question).or_insert(asker);
+        *first = asker.min(*first);
+    }
+
+    /// What could not be answered since the last call, and by whom it was asked.
+    pub fn take_questions(&self) -> BTreeMap<Question, Asker> {
+        self.questions.take()
+    }
+
+    /// Asks these questions again, as the present asker.
+    pub(crate) fn ask_again<'q>(&self, questions: impl IntoIterator<Item = &'q Question>) {
+        if self.asker.get() != Asker::Nobody {
+            questions
+                .into_iter()
+                .for_each(|question| self.note(question.clone()));
+        }
+    }
+
+    /// Who asks from now on.
+    pub(crate) fn set_asker(&self, asker: Asker) {
+        self.asker.set(asker);
+    }
+
     /// The same facts about objects that were edited. Names, kinds and addresses must be as they were.
     pub(crate) fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
         self.objects.get_mut(id)
     }
+}
 
-    fn key(&self, object: &Object) -> Key {
-        let namespace = self.namespace(object).unwrap_or_default();
-        key(object.group(), object.kind(), namespace, object.name())
+/// How near two files are: the same one before all, else the number of folders that they have in common.
+fn nearness(one: Option<&str>, other: Option<&str>) -> usize {
+    if one == other {
+        return usize::MAX;
     }
+    let (Some(one), Some(other)) = (one, other) else {
+        return 0;
+    };
+    let folders = |path| {
+        str::rsplit_once(path, '/')
+            .map_or("", |(folder, _)| folder)
+            .split('/')
+    };
+    folders(one)
+        .zip(folders(other))
+        .take_while(|(one, other)| one == other)
+        .count()
+}
+
+fn name_of(group: &str, kind: &str, name: &str) -> String {
+    format!("{group}/{kind}/{name}")
 }
 
 fn addresses_of(service: &Object) -> impl Iterator<Item = IpAddr> {
@@ -339,23 +617,126 @@ mod tests {
         assert!(CLUSTER_SCOPED.is_sorted());
     }
 
+    const MESSAGING: Referrer<'static> = Referrer {
+        namespace: Some("messaging"),
+        origin: None,
+    };
+
+    fn service(namespace: Option<&str>, path: &str) -> Object {
+        let mut service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nats"}});
+        if let Some(namespace) = namespace {
+            service["metadata"]["namespace"] = json!(namespace);
+        }
+        Object::new(service).from_file(&Arc::from(path))
+    }
+
+    fn found(objects: Vec<Object>, namespace: Option<&str>, path: &str) -> Option<ObjectId> {
+        let bundle = Bundle::new(objects, None);
+        let by = Referrer {
+            namespace,
+            origin: Some(path),
+        };
+        let (id, _) = bundle.lookup(by, "", "Service", "nats").found()?;
+        Some(id)
+    }
+
     #[test]
     fn an_object_that_is_not_there_is_unknown_until_the_caller_knows_better() {
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nats"}});
         let mut bundle = Bundle::new(vec![Object::new(service)], Some("messaging"));
-        assert!(matches!(
-            bundle.lookup("", "Service", "messaging", "nats"),
-            Lookup::Found(0, _)
-        ));
-        assert!(matches!(
-            bundle.lookup("", "Service", "default", "nats"),
-            Lookup::Unknown
-        ));
-        bundle.set_absent("", "Service", "default", "nats");
-        assert!(matches!(
-            bundle.lookup("", "Service", "default", "nats"),
-            Lookup::Absent
-        ));
+        bundle.set_live();
+        let elsewhere = Referrer {
+            namespace: Some("default"),
+            origin: None,
+        };
+        let look = |bundle: &Bundle, by, name| match bundle.lookup(by, "", "Service", name) {
+            Lookup::Found(id, _) => id.to_string(),
+            Lookup::Absent => "absent".to_owned(),
+            Lookup::Unknown => "unknown".to_owned(),
+        };
+        assert_eq!(look(&bundle, MESSAGING, "nats"), "0");
+        assert_eq!(look(&bundle, elsewhere, "other"), "unknown");
+        bundle.set_absent("", "Service", "default", "other");
+        assert_eq!(look(&bundle, elsewhere, "other"), "absent");
+        assert_eq!(look(&bundle, MESSAGING, "other"), "unknown");
+        let asked: Vec<Question> = bundle.take_questions().into_keys().collect();
+        let names: Vec<_> = asked
+            .iter()
+            .map(|asked| (asked.namespace.as_str(), asked.name.as_deref()))
+            .collect();
+        assert_eq!(
+            names,
+            [("default", Some("other")), ("messaging", Some("other"))]
+        );
+        assert!(bundle.take_questions().is_empty());
+    }
+
+    #[test]
+    fn many_names_of_a_kind_are_one_question() {
+        let mut bundle = Bundle::new(Vec::new(), None);
+        bundle.set_live();
+        bundle.find(MESSAGING, "", "Service", "a");
+        bundle.find(MESSAGING, "", "Service", "b");
+        assert_eq!(bundle.take_questions().len(), 1);
+        bundle.set_listed("", "Service", "messaging");
+        bundle.find(MESSAGING, "", "Service", "a");
+        assert!(bundle.take_questions().is_empty());
+    }
+
+    #[test]
+    fn the_nearest_of_a_name_is_meant() {
+        let two = |one, other| vec![service(None, one), service(None, other)];
+        let near = |objects| found(objects, None, "deploy/prod/set.yaml");
+        assert_eq!(
+            near(two("deploy/prod/set.yaml", "deploy/prod/a.yaml")),
+            Some(0)
+        );
+        assert_eq!(
+            near(two("deploy/dev/a.yaml", "deploy/prod/a.yaml")),
+            Some(1)
+        );
+        assert_eq!(near(two("deploy/a.yaml", "other/a.yaml")), Some(0));
+        assert_eq!(near(two("deploy/dev/a.yaml", "deploy/qa/a.yaml")), None);
+        assert_eq!(near(two("deploy/prod/a.yaml", "deploy/prod/b.yaml")), None);
+        assert_eq!(
+            near(two("deploy/prod/set.yaml", "deploy/prod/set.yaml")),
+            None
+        );
+    }
+
+    #[test]
+    fn a_stated_namespace_comes_before_one_that_is_not_known() {
+        let file = "a.yaml";
+        let of = |namespaces: &[Option<&str>]| -> Vec<Object> {
+            namespaces
+                .iter()
+                .map(|namespace| service(*namespace, file))
+                .collect()
+        };
+        let desk = Some("desk");
+        assert_eq!(found(of(&[None, desk]), desk, file), Some(1));
+        assert_eq!(found(of(&[None, Some("lab")]), desk, file), Some(0));
+        assert_eq!(found(of(&[Some("lab")]), desk, file), None);
+        assert_eq!(found(of(&[desk]), None, file), Some(0));
+        assert_eq!(found(of(&[desk, None]), None, file), Some(1));
+        assert_eq!(found(of(&[desk, Some("lab")]), None, file), None);
+    }
+
+    #[test]
+    fn what_stands_twice_in_one_file_is_not_edited() {
+        let objects = vec![
+            service(None, "a.yaml"),
+            service(None, "a.yaml"),
+            service(None, "b.yaml"),
+        ];
+        let bundle = Bundle::new(objects, None);
+        let frozen: Vec<bool> = bundle
+            .objects()
+            .iter()
+            .map(|object| object.frozen.is_some())
+            .collect();
+        assert_eq!(frozen, [true, true, false]);
     }
 
     #[test]
@@ -365,7 +746,7 @@ mod tests {
         });
         let bundle = Bundle::new(vec![Object::new(knative)], None);
         assert!(matches!(
-            bundle.lookup("", "Service", "default", "nats"),
+            bundle.lookup(MESSAGING, "", "Service", "nats"),
             Lookup::Unknown
         ));
     }

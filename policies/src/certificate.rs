@@ -127,6 +127,18 @@ impl Certificate {
         }
     }
 
+    /// The DNS names that it holds.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let hosts = match self {
+            Self::Seen { names, .. } => Some(names),
+            Self::Unseen => None,
+        };
+        hosts
+            .into_iter()
+            .flat_map(|hosts| hosts.whole.iter().chain(&hosts.parents))
+            .map(String::as_str)
+    }
+
     /// Whether it is known to be good for a host.
     pub fn covers(&self, host: &str) -> bool {
         match self {

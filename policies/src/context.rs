@@ -96,5 +96,6 @@ pub(crate) fn finding(
         fix: None,
         otherwise: None,
         rests_on_workload: false,
+        is_unchecked: false,
     }
 }

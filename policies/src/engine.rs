@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::bundle::{Bundle, ObjectId};
+use crate::bundle::{Asker, Bundle, ObjectId};
 use crate::conf;
 use crate::context::Context;
 use crate::json;
@@ -15,7 +15,7 @@ use crate::routes::neighbours::Neighbours;
 use crate::routes::plan::edit_words;
 use crate::rules::{POLICIES, find};
 use crate::settings::Settings;
-use crate::workload::{Configuration, Workload, discover, mounts};
+use crate::workload::{Configuration, Kind, Workload, discover, mounts};
 
 /// After so many rounds of repair something is wrong with a fix; it is left unfinished and reported.
 const MAX_ROUNDS: usize = 8;
@@ -51,6 +51,8 @@ pub struct Report {
     pub findings: Vec<Judged>,
     /// What was found and is let through.
     pub exempted: Vec<Exempted>,
+    /// What could not be judged.
+    pub unchecked: Vec<Finding>,
     /// How many objects were looked at.
     pub objects: usize,
 }
@@ -86,7 +88,18 @@ pub struct Repaired {
 
 /// Evaluates every policy on every workload of a bundle.
 pub fn evaluate(bundle: &Bundle, settings: &Settings) -> Report {
-    evaluate_for_each(bundle, settings).0
+    let mut report = evaluate_for_each(bundle, settings).0;
+    // Workloads that share an object can't be judged for the same reason.
+    let mut said = BTreeSet::new();
+    report.unchecked.retain(|finding| {
+        said.insert((
+            finding.policy,
+            finding.place.object,
+            finding.place.pointer.clone(),
+            finding.detail.clone(),
+        ))
+    });
+    report
 }
 
 /// Of the same evaluation what one workload of the bundle is at fault with.
@@ -100,6 +113,10 @@ pub fn evaluate_one(bundle: &Bundle, settings: &Settings, workload: ObjectId) ->
     report.exempted = exempted
         .filter_map(|(exempted, of)| (of == workload).then_some(exempted))
         .collect();
+    let unchecked = report.unchecked.into_iter().zip(at_fault.unchecked);
+    report.unchecked = unchecked
+        .filter_map(|(unchecked, of)| (of == workload).then_some(unchecked))
+        .collect();
     report
 }
 
@@ -108,6 +125,7 @@ pub fn evaluate_one(bundle: &Bundle, settings: &Settings, workload: ObjectId) ->
 struct AtFault {
     findings: Vec<Vec<ObjectId>>,
     exempted: Vec<ObjectId>,
+    unchecked: Vec<ObjectId>,
 }
 
 fn evaluate_for_each(bundle: &Bundle, settings: &Settings) -> (Report, AtFault) {
@@ -120,11 +138,18 @@ fn evaluate_for_each(bundle: &Bundle, settings: &Settings) -> (Report, AtFault) 
     let workloads = discover(bundle);
     let neighbours = Neighbours::new(bundle, &workloads);
     for workload in &workloads {
+        bundle.set_asker(bundle.asker(workload.id));
+        bundle.ask_again(&workload.questions);
         find_faults(&neighbours, workload, settings, &mut report);
+        ask_for_sharers(workload, &report.findings);
         let findings = report.findings.drain(..);
         found.extend(findings.map(|judged| (judged, vec![workload.id])));
         at_fault.exempted.resize(report.exempted.len(), workload.id);
+        at_fault
+            .unchecked
+            .resize(report.unchecked.len(), workload.id);
     }
+    bundle.set_asker(Asker::Own);
     found.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
     // Two workloads that share a file share its faults.
     found.dedup_by(|(later, its), (earlier, all)| {
@@ -149,6 +174,7 @@ fn find_faults<'a>(
 ) {
     let context = Context::new(workload, neighbours, settings);
     let candidate = settings.candidate(workload.bundle, workload.object);
+    let assumption = workload.assumption();
     for policy in POLICIES {
         let configured = settings.action(policy);
         if configured == Action::Off {
@@ -156,6 +182,15 @@ fn find_faults<'a>(
         }
         let exemptions: Vec<_> = settings.exemptions(policy.id, candidate).collect();
         for mut finding in (policy.evaluate)(&context) {
+            if let Some(assumption) = &assumption {
+                finding.detail = format!("{}; {assumption}", finding.detail);
+            }
+            if finding.is_unchecked {
+                if exemptions.is_empty() {
+                    report.unchecked.push(finding);
+                }
+                continue;
+            }
             let frozen = frozen(workload.bundle, &finding);
             if let Some((_, why)) = &frozen {
                 finding.fix = None;
@@ -166,8 +201,8 @@ fn find_faults<'a>(
                 finding.remedy = format!(
                     "{}; exemptions[{index}] is for labels of namespaces, and Namespace {} {}",
                     finding.remedy,
-                    workload.namespace,
-                    workload.bundle.unseen()
+                    workload.namespace.unwrap_or_default(),
+                    workload.bundle.unseen("Namespace", "")
                 );
             }
             if let Some((_, exemption)) = exemptions.first() {
@@ -187,6 +222,18 @@ fn find_faults<'a>(
                 frozen: frozen.map(|(object, _)| object),
             });
         }
+    }
+}
+
+/// A repair of an object that others may use as well is made only when it suits them, too: asks for them.
+fn ask_for_sharers(workload: &Workload<'_>, findings: &[Judged]) {
+    let mut edits = findings
+        .iter()
+        .flat_map(|judged| &judged.finding.fix)
+        .flat_map(|fix| &fix.edits);
+    if edits.any(|edit| edit.target().0 != workload.id) {
+        let kind = Kind::StatefulSet.name();
+        let _ = workload.bundle.all("apps", kind, workload.namespace);
     }
 }
 

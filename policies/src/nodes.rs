@@ -28,7 +28,7 @@ pub(crate) fn count(
     enough: u32,
     may_compare: impl Fn(usize) -> bool,
 ) -> Option<u32> {
-    let mut nodes = bundle.of_kind("", "Node").peekable();
+    let mut nodes = bundle.all("", "Node", None).peekable();
     nodes.peek()?;
     let size = [TOLERATIONS, SELECTOR, AFFINITY]
         .iter()

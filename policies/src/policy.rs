@@ -91,6 +91,8 @@ pub struct Finding {
     /// Whether another pod template (its image, environment, mounts, limits) or number of pods may make it right: it is
     /// judged when the workload is written, and not when its file is.
     pub rests_on_workload: bool,
+    /// Whether it is no fault but something that could not be judged: it goes to [`crate::engine::Report::unchecked`].
+    pub is_unchecked: bool,
 }
 
 impl Finding {
@@ -105,6 +107,14 @@ impl Finding {
     #[must_use]
     pub fn rests_on_workload(mut self) -> Self {
         self.rests_on_workload = true;
+        self
+    }
+
+    /// Not a fault: something that could not be judged, because an object is not in the input or can't be read. The remedy
+    /// says what to pass.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.is_unchecked = true;
         self
     }
 

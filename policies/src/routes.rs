@@ -1,5 +1,6 @@
 //! The cluster routes of a workload: how they are written, what each entry names, and what the list should say.
 
+mod domain;
 pub mod list;
 pub mod name;
 pub mod neighbours;

@@ -11,9 +11,6 @@ use crate::rules::{self, POLICIES};
 use crate::selector::LabelSelector;
 use crate::storage::drivers::Medium;
 
-/// The DNS domain of a cluster of which nothing else is known.
-pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
-
 /// Everything that can be set. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -166,10 +163,10 @@ fn ids() -> String {
 }
 
 impl Settings {
-    /// The DNS domain in which the names of Services end.
-    pub fn domain(&self) -> &str {
+    /// The DNS domain in which the names of Services end: `None` where nobody states it.
+    pub fn domain(&self) -> Option<&str> {
         let known = self.cluster_domain.as_ref().or(self.found_domain.as_ref());
-        known.map_or(DEFAULT_CLUSTER_DOMAIN, String::as_str)
+        known.map(String::as_str)
     }
 
     /// Checks what the type can't: ids, dates, names.
@@ -182,9 +179,9 @@ impl Settings {
                     id: id.to_owned(),
                 })
         };
-        if !is_domain(self.domain()) {
+        if let Some(domain) = self.domain().filter(|domain| !is_domain(domain)) {
             return Err(SettingsError::BadDomain {
-                domain: self.domain().to_owned(),
+                domain: domain.to_owned(),
             });
         }
         for (id, settings) in &self.policies {
@@ -250,7 +247,7 @@ impl Settings {
             .iter()
             .any(|exemption| exemption.selector.is_some());
         let home = namespace.filter(|_| has_selectors).and_then(|namespace| {
-            let home = bundle.lookup("", "Namespace", "", namespace);
+            let home = bundle.lookup(bundle.referrer(workload), "", "Namespace", namespace);
             home.found().map(|(_, home)| &home.value)
         });
         Candidate {

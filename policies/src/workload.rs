@@ -10,12 +10,13 @@ pub mod mounts;
 pub mod server;
 mod shell;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::bundle::{Bundle, Lookup, Object, ObjectId};
+use crate::bundle::{Asker, Bundle, Lookup, Object, ObjectId, Question, Referrer};
 use crate::conf;
 use crate::json;
 use command::CommandLine;
@@ -53,8 +54,15 @@ pub enum Configuration {
     },
     /// The file is there, and too much was read in its namespace already: its path.
     Refused(String),
-    /// There is a file, and it can't be seen: why.
+    /// There is a file, and the manifest hides it: why.
     Unseen(String),
+    /// The object that holds the file is not known.
+    Elsewhere {
+        /// The object: `ConfigMap nats-config`.
+        object: String,
+        /// What is not known: `ConfigMap nats-config, which holds /etc/nats/nats.conf, is not in the input`.
+        why: String,
+    },
     /// The object that holds the file is not in the cluster: which.
     Absent(String),
     /// The object that should hold the file is known, and does not: what is missing.
@@ -87,9 +95,9 @@ pub struct Workload<'a> {
     pub object: &'a Object,
     /// Its kind.
     pub kind: Kind,
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// How many pods: `None` when that can't be read.
+    /// Its namespace: `None` when it is not stated.
+    pub namespace: Option<&'a str>,
+    /// How many pods: `None` when that can't be read, or is not stated where somebody else may state it.
     pub replicas: Option<u32>,
     /// The number of the first pod of a StatefulSet (`spec.ordinals.start`).
     pub first_ordinal: u32,
@@ -107,17 +115,30 @@ pub struct Workload<'a> {
     pub command: CommandLine,
     /// Its configuration.
     pub configuration: Configuration,
+    /// What the bundle could not answer while it was read.
+    pub(crate) questions: BTreeSet<Question>,
 }
 
 /// Finds the NATS workloads of a bundle, in the order of the input.
 pub fn discover(bundle: &Bundle) -> Vec<Workload<'_>> {
     let mut files = Files::new(bundle);
-    bundle
-        .objects()
-        .iter()
-        .enumerate()
-        .flat_map(|(id, object)| Workload::read(bundle, id, object, &mut files))
-        .collect()
+    let earlier = bundle.take_questions();
+    let mut asked = Vec::new();
+    let mut workloads = Vec::new();
+    for (id, object) in bundle.objects().iter().enumerate() {
+        let found = Workload::read(bundle, id, object, &mut files);
+        let questions: BTreeSet<Question> = bundle.take_questions().into_keys().collect();
+        // Its files may make it one.
+        if found.is_empty() && bundle.asker(id) == Asker::Own {
+            asked.extend(questions.iter().cloned());
+        }
+        workloads.extend(found.into_iter().map(|workload| Workload {
+            questions: questions.clone(),
+            ..workload
+        }));
+    }
+    bundle.ask_again(earlier.keys().chain(&asked));
+    workloads
 }
 
 impl<'a> Workload<'a> {
@@ -130,11 +151,11 @@ impl<'a> Workload<'a> {
         let Some(kind) = Kind::of(object) else {
             return Vec::new();
         };
-        let found = object.value.pointer(kind.pod_pointer());
-        let Some((pod, namespace)) = found.zip(bundle.namespace(object)) else {
+        let Some(pod) = object.value.pointer(kind.pod_pointer()) else {
             return Vec::new();
         };
-        let mut mounted = Pod::new(namespace, pod);
+        let referrer = bundle.referrer(object);
+        let mut mounted = Pod::new(referrer, pod);
         let spec = object.value.get("spec");
         let mut workloads = Vec::new();
         let (mut candidates, by_default): (Vec<_>, Vec<_>) = candidates(pod, kind.pod_pointer())
@@ -173,10 +194,10 @@ impl<'a> Workload<'a> {
                     id,
                     object,
                     kind,
-                    namespace,
+                    namespace: referrer.namespace,
                     replicas: kind
-                        .replicas(&object.value)
-                        .filter(|_| !bundle.is_autoscaled(namespace, object)),
+                        .replicas(&object.value, bundle.is_live())
+                        .filter(|_| !bundle.is_autoscaled(object) && !bundle.is_repeated(id)),
                     first_ordinal: spec
                         .and_then(|spec| spec.pointer("/ordinals/start"))
                         .and_then(Value::as_u64)
@@ -189,6 +210,7 @@ impl<'a> Workload<'a> {
                     is_streaming: is_streaming(container, &command),
                     command,
                     configuration,
+                    questions: BTreeSet::new(),
                 }
             }));
         }
@@ -200,9 +222,47 @@ impl<'a> Workload<'a> {
         self.object.name()
     }
 
-    /// Kind and name as people say them: `StatefulSet messaging/nats`.
+    /// Kind and name as people say them: `StatefulSet messaging/nats`, `StatefulSet nats` where no namespace is stated.
     pub fn title(&self) -> String {
-        format!("{} {}/{}", self.kind.name(), self.namespace, self.name())
+        titled(self.kind.name(), self.namespace, self.name())
+    }
+
+    /// The workload as one that refers to other objects.
+    pub fn referrer(&self) -> Referrer<'a> {
+        self.bundle.referrer(self.object)
+    }
+
+    /// What is known of an object that the workload refers to: one of its own namespace, or a cluster-scoped one.
+    pub fn lookup(&self, group: &str, kind: &str, name: &str) -> Lookup<'a> {
+        self.bundle.lookup(self.referrer(), group, kind, name)
+    }
+
+    /// The object of another namespace, or of none that is stated, that is taken for the one that the workload refers to, as a
+    /// part of a sentence.
+    pub fn assumption(&self) -> Option<String> {
+        if self.bundle.is_live() {
+            return None;
+        }
+        let sources: &[Source] = match &self.configuration {
+            Configuration::Known { sources, .. } => sources,
+            _ => &[],
+        };
+        let service = match self.governing() {
+            Governing::Headless(id) | Governing::NotHeadless(id) => Some(id),
+            Governing::Unnamed | Governing::Absent | Governing::Unknown => None,
+        };
+        let used = sources.iter().map(|source| source.object).chain(service);
+        let (of, object) = used
+            .filter_map(|id| self.bundle.object(id))
+            .map(|object| (self.bundle.namespace(object), object))
+            .find(|(namespace, _)| *namespace != self.namespace)?;
+        let taken = titled(object.kind(), of, object.name());
+        let (which, title) = if of.is_none() {
+            ("which states no namespace", self.title())
+        } else {
+            ("as the workload states no namespace", self.title())
+        };
+        Some(format!("{taken} is taken for that of {title}, {which}"))
     }
 
     /// The labels of the pods.
@@ -223,7 +283,13 @@ impl<'a> Workload<'a> {
         let Some(name) = self.service_name() else {
             return Governing::Unnamed;
         };
-        match self.bundle.lookup("", "Service", self.namespace, name) {
+        let mut found = self.bundle.find(self.referrer(), "", "Service", name);
+        // A list can't say that a Service is not there.
+        if matches!(found, Lookup::Unknown) && self.bundle.is_listed("", "Service", self.namespace)
+        {
+            found = self.lookup("", "Service", name);
+        }
+        match found {
             Lookup::Found(id, service) => {
                 if json::text(&service.value, &["spec", "clusterIP"]) == Some("None") {
                     Governing::Headless(id)
@@ -242,8 +308,9 @@ impl<'a> Workload<'a> {
             return false;
         };
         let labels = self.pod_labels();
+        let of = self.bundle.namespace(service);
         !selector.is_empty()
-            && self.bundle.namespace(service) == Some(self.namespace)
+            && (of == self.namespace || of.is_none() || self.namespace.is_none())
             && selector
                 .iter()
                 .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
@@ -280,6 +347,7 @@ impl<'a> Workload<'a> {
             Configuration::Known { refused, .. } => refused.as_deref(),
             Configuration::None
             | Configuration::Unseen(_)
+            | Configuration::Elsewhere { .. }
             | Configuration::Absent(_)
             | Configuration::Missing(_) => None,
         }
@@ -403,7 +471,15 @@ impl<'a> Workload<'a> {
 
     /// What a path in the server's container leads to.
     pub fn file(&self, path: &str) -> Found<'a> {
-        mounts::find(self.bundle, self.namespace, self.pod, self.container, path)
+        mounts::find(self.bundle, self.referrer(), self.pod, self.container, path)
+    }
+}
+
+/// The kind, namespace and name of an object as people say them.
+fn titled(kind: &str, namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
     }
 }
 
@@ -471,7 +547,10 @@ fn unseen(bundle: &Bundle, command: &CommandLine, found: &Found<'_>, path: &str)
         }
         Found::Text(_) => String::new(),
         Found::NotInBundle(kind, name) => {
-            format!("{kind} {name}, which holds {path}, {}", bundle.unseen())
+            format!(
+                "{kind} {name}, which holds {path}, {}",
+                bundle.unseen(kind, name)
+            )
         }
         Found::Absent(kind, name) => format!("{kind} {name} does not exist"),
         Found::Missing(what) => format!("{path} is missing: {what}"),

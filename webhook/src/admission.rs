@@ -32,7 +32,7 @@ pub use fault::Fault;
 pub use fights::{Fight, Fights};
 
 use crate::facts::resource::STATEFUL_SETS;
-use crate::facts::{Cluster, Facts, Known, Nowhere, Subject, gather};
+use crate::facts::{Cluster, Facts, Inquiry, Known, Nowhere, Subject, gather};
 use crate::telemetry::traces;
 use review::{Request, Unreadable};
 use scale::{Growth, growth, is_scale};
@@ -210,10 +210,11 @@ impl Admission {
             namespace: &request.namespace,
             name: &name,
         };
-        let both: Vec<&Value> = [Some(&object), old.as_ref()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let (object, old) = (Arc::new(object), old.map(Arc::new));
+        let both = [Some(&object), old.as_ref()].into_iter().flatten().cloned();
+        let settings = self.settings.load_full();
+        let turns = Arc::clone(&self.deciders);
+        let inquiry = Inquiry::new(&subject, both.collect(), Arc::clone(&settings), turns);
         let reader = timeout_at(deadline, Arc::clone(&self.readers).acquire_owned()).await;
         // Whose turn does not come in time knows as little as whoever gets no answer in time.
         let cluster = match &reader {
@@ -221,7 +222,7 @@ impl Admission {
             Ok(Err(_)) | Err(_) => Arc::new(Nowhere),
         };
         let reading = traces::facts();
-        let facts = gather(&cluster, &subject, &both, deadline)
+        let facts = gather(&cluster, inquiry, deadline)
             .instrument(reading.clone())
             .await;
         reading.record("unknown", facts.unknown());
@@ -229,7 +230,7 @@ impl Admission {
         record.unknown = facts.unknown();
         let turn = Arc::clone(&self.deciders).acquire_owned().await;
         let evaluation = traces::evaluation();
-        let decide = self.decision(step, subject, object, old, facts, is_scale);
+        let decide = decision(step, subject, settings, (object, old), facts, is_scale);
         let decided = spawn_blocking(move || {
             // Both are given back when the work is done, though nobody may wait for it any more.
             let _turns = (turn, reader);
@@ -254,46 +255,6 @@ impl Admission {
         record.exempted = verdict.exempted.into_iter().map(str::to_owned).collect();
         readable(record, body)
     }
-
-    /// A decision that is still to be made, by the settings of now. It owns all it needs: a large one takes long, and is made
-    /// where it keeps no other review and no probe waiting.
-    fn decision(
-        &self,
-        step: Step,
-        subject: Subject<'_>,
-        object: Value,
-        old: Option<Value>,
-        facts: Facts,
-        is_scale: bool,
-    ) -> impl FnOnce() -> Verdict + Send + 'static {
-        let Subject {
-            group,
-            kind,
-            namespace,
-            name,
-        } = subject;
-        let [group, kind, namespace, name] = [group, kind, namespace, name].map(str::to_owned);
-        let settings = self.settings.load_full();
-        move || {
-            let case = Case {
-                subject: Subject {
-                    group: &group,
-                    kind: &kind,
-                    namespace: &namespace,
-                    name: &name,
-                },
-                object: &object,
-                old: old.as_ref(),
-                facts: &facts,
-                settings: &settings,
-                is_scale,
-            };
-            match step {
-                Step::Mutate => case.mutate(),
-                Step::Validate => case.validate(),
-            }
-        }
-    }
 }
 
 impl Record {
@@ -317,6 +278,44 @@ impl Record {
             name: short(&request.name),
             dry_run: request.dry_run == Some(true),
             ..Self::default()
+        }
+    }
+}
+
+/// A decision that is still to be made, by these settings. It owns all it needs: a large one takes long, and is made
+/// where it keeps no other review and no probe waiting.
+fn decision(
+    step: Step,
+    subject: Subject<'_>,
+    settings: Arc<Settings>,
+    (object, old): (Arc<Value>, Option<Arc<Value>>),
+    facts: Facts,
+    is_scale: bool,
+) -> impl FnOnce() -> Verdict + Send + 'static {
+    let Subject {
+        group,
+        kind,
+        namespace,
+        name,
+    } = subject;
+    let [group, kind, namespace, name] = [group, kind, namespace, name].map(str::to_owned);
+    move || {
+        let case = Case {
+            subject: Subject {
+                group: &group,
+                kind: &kind,
+                namespace: &namespace,
+                name: &name,
+            },
+            object: &object,
+            old: old.as_deref(),
+            facts: &facts,
+            settings: &settings,
+            is_scale,
+        };
+        match step {
+            Step::Mutate => case.mutate(),
+            Step::Validate => case.validate(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a review refers to, read on demand: what can't be read in time is unknown, and never an error.
+//! What a review refers to, read on demand: the rules are asked, what they could not look up is read, and they are asked again.
+//! So what is read is what is used. What can't be read in time is unknown, and never an error.
 
 mod cache;
 pub mod cluster;
@@ -11,17 +12,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use natsguard_policies::bundle::{Bundle, Object};
+use natsguard_policies::bundle::{Asker, Bundle, Object, Question};
+use natsguard_policies::engine::evaluate;
+use natsguard_policies::settings::Settings;
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use cluster::{Page, tidy};
 pub use references::Subject;
-use resource::{Resource, Scope};
+use resource::{NEEDED, Resource, STATEFUL_SETS, Scope};
 
-/// References are followed so far: a claim leads to its volume, the volume to nothing more.
-const MAX_ROUNDS: usize = 4;
+/// References are followed so far. A file that makes a container a server leads to the files that it includes, these to more,
+/// the store to a claim, to its volume and to its class.
+const MAX_ROUNDS: usize = 12;
 
 /// One review asks no more than this, whatever its object names.
 const MAX_QUERIES: usize = 64;
@@ -49,7 +54,8 @@ pub enum Select {
 pub struct Query {
     /// Of which kind.
     pub resource: &'static Resource,
-    /// In which namespace. Of PersistentVolumes: those that are claimed from there. Empty for other cluster-scoped kinds.
+    /// In which namespace. Of PersistentVolumes: those that are claimed from there, or by nobody. Empty for other cluster-scoped
+    /// kinds.
     pub namespace: String,
     /// Which.
     pub select: Select,
@@ -96,6 +102,21 @@ impl Cluster for Nowhere {
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     answers: BTreeMap<Query, Known>,
+    /// What the object under review leads to and was not read, as it is more than the bound.
+    beyond: BTreeSet<Query>,
+}
+
+/// What facts are gathered about: the object of a review.
+#[derive(Debug, Clone)]
+pub struct Inquiry {
+    /// Group, kind, namespace and name of the object.
+    name: [String; 4],
+    /// The object and, of an update, the one before it.
+    objects: Vec<Arc<Value>>,
+    /// What the rules go by.
+    settings: Arc<Settings>,
+    /// Bounds how often the rules are asked at the same time.
+    turns: Arc<Semaphore>,
 }
 
 impl Query {
@@ -109,6 +130,17 @@ impl Query {
             resource,
             namespace,
             select: Select::Named(name.to_owned()),
+        }
+    }
+
+    /// What the rules could not look up, where it is of a kind that is read.
+    fn of(question: Question) -> Option<Self> {
+        let resource = NEEDED
+            .iter()
+            .find(|known| known.group == question.group && known.kind == question.kind)?;
+        match question.name {
+            Some(name) => Some(Self::named(resource, &question.namespace, &name)),
+            None => Some(Self::all(resource, &question.namespace)),
         }
     }
 
@@ -127,7 +159,16 @@ impl Facts {
     pub fn new(answers: impl IntoIterator<Item = (Query, Known)>) -> Self {
         Self {
             answers: answers.into_iter().collect(),
+            beyond: BTreeSet::new(),
         }
+    }
+
+    /// What the object under review leads to beyond the bound: nobody can say that it is sound, whoever asks again.
+    pub fn beyond(&self) -> impl Iterator<Item = &Query> {
+        let too_much = self.answers.iter().filter(|(query, known)| {
+            matches!((known, &query.select), (Known::TooMuch, Select::Named(_)))
+        });
+        self.beyond.iter().chain(too_much.map(|(query, _)| query))
     }
 
     /// The answer to a question.
@@ -190,7 +231,11 @@ impl Facts {
         objects.remove(&own);
         let kept = objects.into_iter().map(|(name, value)| {
             let (value, frozen) = (value.clone(), frozen(value));
-            (name, Object { value, frozen })
+            let object = Object {
+                frozen,
+                ..Object::new(value)
+            };
+            (name, object)
         });
         // In the order of their names, whatever was asked first: routes of workloads that are one cluster stand in it.
         let mut objects: BTreeMap<_, Object> = kept.collect();
@@ -198,10 +243,16 @@ impl Facts {
         let objects = objects.into_values().collect();
         let mut bundle = Bundle::new(objects, Some(subject.namespace));
         bundle.set_live();
+        bundle.set_focus(references::focus(subject, &bundle));
         for (query, known) in &self.answers {
-            if let (Known::Absent, Select::Named(name)) = (known, &query.select) {
-                let Resource { group, kind, .. } = *query.resource;
-                bundle.set_absent(group, kind, &query.namespace, name);
+            let Resource { group, kind, .. } = *query.resource;
+            match (known, &query.select) {
+                (Known::Absent, Select::Named(name)) => {
+                    bundle.set_absent(group, kind, &query.namespace, name);
+                }
+                // What could not be read is not asked for again.
+                (_, Select::All) => bundle.set_listed(group, kind, &query.namespace),
+                (_, Select::Named(_)) => {}
             }
         }
         bundle
@@ -231,42 +282,132 @@ fn identity_of(object: &Value) -> (String, String, String) {
     identity(group, text("/kind"), text("/metadata/name"))
 }
 
-/// Reads what a review refers to. `objects` are the object under review and, of an update, the one before it.
-pub async fn gather(
-    cluster: &Arc<dyn Cluster>,
-    subject: &Subject<'_>,
-    objects: &[&Value],
-    deadline: Instant,
-) -> Facts {
+/// Reads what an object leads to.
+pub async fn gather(cluster: &Arc<dyn Cluster>, inquiry: Inquiry, deadline: Instant) -> Facts {
+    let inquiry = Arc::new(inquiry);
     let mut facts = Facts::default();
     let mut bytes = 0;
     for _ in 0..MAX_ROUNDS {
+        let about = Arc::clone(&inquiry);
+        let turn = Arc::clone(&inquiry.turns).acquire_owned().await;
+        let asked = spawn_blocking(move || {
+            let _turn = turn;
+            let wanted = about.wanted(&facts);
+            (facts, wanted)
+        });
+        // The process is ending, or the rules are at fault: then nothing more is known.
+        let Ok((known, wanted)) = asked.await else {
+            return Facts::default();
+        };
+        facts = known;
         let left = MAX_QUERIES.saturating_sub(facts.answers.len());
-        let wanted: BTreeSet<Query> = references::of(subject, objects, &facts)
-            .into_iter()
-            .filter(|query| !facts.answers.contains_key(query))
-            .take(left)
-            .collect();
-        if wanted.is_empty() {
+        let mut wanted = wanted.into_iter();
+        let asked: Vec<Wanted> = wanted.by_ref().take(left).collect();
+        let own = wanted.filter(|wanted| wanted.asker == Asker::Own);
+        facts.beyond.extend(own.map(|wanted| wanted.query));
+        if asked.is_empty() {
             break;
         }
         // All of them are questions, so that what is left out is unknown.
-        let unknown = wanted.iter().cloned().map(|query| (query, Known::Unknown));
+        let unknown = asked
+            .iter()
+            .map(|wanted| (wanted.query.clone(), Known::Unknown));
         facts.answers.extend(unknown);
-        let mut wanted = wanted.into_iter().peekable();
-        while wanted.peek().is_some() {
-            let some = wanted.by_ref().take(cluster.at_once());
+        let own: BTreeSet<Query> = asked
+            .iter()
+            .filter(|wanted| wanted.asker == Asker::Own)
+            .map(|wanted| wanted.query.clone())
+            .collect();
+        let mut asked = asked.into_iter().map(|wanted| wanted.query).peekable();
+        while asked.peek().is_some() {
+            let some = asked.by_ref().take(cluster.at_once());
             // In the order of the questions: which answers fit must not depend on which came first.
             for (query, known) in ask(cluster, some, deadline).await {
                 let weight = weight(&known);
                 if weight <= MAX_BYTES - bytes {
                     bytes += weight;
                     facts.answers.insert(query, known);
+                } else if own.contains(&query) {
+                    facts.beyond.insert(query);
                 }
             }
         }
     }
     facts
+}
+
+/// A question of the rules to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    /// Those of a workload that is judged come first.
+    asker: Asker,
+    /// A list answers for many names, so lists come before names.
+    is_named: bool,
+    query: Query,
+}
+
+impl Inquiry {
+    /// About `objects`: the object of this name and, of an update, the one before it.
+    pub fn new(
+        subject: &Subject<'_>,
+        objects: Vec<Arc<Value>>,
+        settings: Arc<Settings>,
+        turns: Arc<Semaphore>,
+    ) -> Self {
+        let Subject {
+            group,
+            kind,
+            namespace,
+            name,
+        } = *subject;
+        Self {
+            name: [group, kind, namespace, name].map(str::to_owned),
+            objects,
+            settings,
+            turns,
+        }
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        let [group, kind, namespace, name] = &self.name;
+        Subject {
+            group,
+            kind,
+            namespace,
+            name,
+        }
+    }
+
+    /// The questions that what is known so far leads to, the most important first.
+    fn wanted(&self, facts: &Facts) -> BTreeSet<Wanted> {
+        let subject = self.subject();
+        let mut questions: BTreeMap<Query, Asker> = BTreeMap::new();
+        if !subject.is_workload() {
+            // Who refers to a part.
+            let sets = Query::all(&STATEFUL_SETS, subject.namespace);
+            questions.insert(sets, Asker::Own);
+        }
+        for object in &self.objects {
+            let object = Object::new(Value::clone(object));
+            let bundle = facts.bundle(&subject, Some(object));
+            evaluate(&bundle, &self.settings);
+            for (question, asker) in bundle.take_questions() {
+                if let Some(query) = Query::of(question) {
+                    let first = questions.entry(query).or_insert(asker);
+                    *first = asker.min(*first);
+                }
+            }
+        }
+        questions
+            .into_iter()
+            .filter(|(query, _)| !facts.answers.contains_key(query))
+            .map(|(query, asker)| Wanted {
+                asker,
+                is_named: query.select != Select::All,
+                query,
+            })
+            .collect()
+    }
 }
 
 /// Asks questions at the same time.

@@ -8,8 +8,17 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
+use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
 use tower::service_fn;
+
+/// The default settings in a cluster whose DNS domain is known.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        found_domain: Some("cluster.local".to_owned()),
+        ..Settings::default()
+    }
+}
 
 /// A client whose requests are answered here. A body that is no JSON is null.
 pub(crate) fn client<F>(answer: impl Fn(Parts, Value) -> F + Send + Sync + 'static) -> Client

@@ -13,10 +13,11 @@ use natsguard_policies::workload::{discover, may_run_server};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::facts::resource::{DAEMON_SETS, DEPLOYMENTS, Resource, STATEFUL_SETS};
-use crate::facts::{Cluster, Query, Subject, gather, heft, tidy};
+use crate::facts::{Cluster, Inquiry, Query, Subject, gather, heft, tidy};
 use pages::{BEGINNINGS, Pages};
 
 /// The kinds that may run a NATS server.
@@ -38,10 +39,17 @@ pub struct Seen {
     pub late: Vec<Query>,
     /// What it refers to and is not there.
     pub absent: Vec<Query>,
+    /// What it leads to beyond the bound on what is read for one workload.
+    pub beyond: Vec<Query>,
 }
 
 /// Reads what a workload refers to. `None` when the object has no name, namespace or kind.
-pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant) -> Option<Seen> {
+pub async fn see(
+    cluster: &Arc<dyn Cluster>,
+    settings: &Arc<Settings>,
+    workload: &Value,
+    deadline: Instant,
+) -> Option<Seen> {
     let object = Object::new(workload.clone());
     let namespace = workload.pointer("/metadata/namespace")?.as_str()?;
     let subject = Subject {
@@ -50,10 +58,14 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
         namespace,
         name: object.name(),
     };
-    let facts = gather(cluster, &subject, &[workload], deadline).await;
+    let turns = Arc::new(Semaphore::new(1));
+    let objects = vec![Arc::new(workload.clone())];
+    let inquiry = Inquiry::new(&subject, objects, Arc::clone(settings), turns);
+    let facts = gather(cluster, inquiry, deadline).await;
     let bundle = facts.bundle(&subject, Some(object.clone()));
+    let own = bundle.referrer(&object);
     let (id, _) = bundle
-        .lookup(subject.group, subject.kind, namespace, subject.name)
+        .lookup(own, subject.group, subject.kind, subject.name)
         .found()?;
     Some(Seen {
         bundle,
@@ -61,6 +73,7 @@ pub async fn see(cluster: &Arc<dyn Cluster>, workload: &Value, deadline: Instant
         unknown: facts.missing().cloned().collect(),
         late: facts.late().cloned().collect(),
         absent: facts.absent().cloned().collect(),
+        beyond: facts.beyond().cloned().collect(),
     })
 }
 

@@ -20,6 +20,15 @@ pub enum Routes {
         /// What hides them.
         detail: String,
     },
+    /// They stand, or may stand, in an object that is not known.
+    Unseen {
+        /// The place to point at.
+        place: Place,
+        /// What is not known.
+        detail: String,
+        /// The object: `ConfigMap nats-config`.
+        object: String,
+    },
     /// They stand in a file whose object is not in the cluster.
     Absent {
         /// Where to point.
@@ -117,6 +126,11 @@ pub fn read(workload: &Workload<'_>) -> Routes {
             place: nowhere,
             detail: why.clone(),
         },
+        Configuration::Elsewhere { object, why } => Routes::Unseen {
+            place: nowhere,
+            detail: why.clone(),
+            object: object.clone(),
+        },
         Configuration::Refused(path) => Routes::Opaque {
             place: nowhere,
             detail: too_often(path),
@@ -163,17 +177,22 @@ fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     }
     // What is not written here may be written there.
     let unseen = || {
-        let detail = match (workload.refused_file(), config.unknown_includes.first()) {
-            (Some(path), _) => too_often(path),
-            (None, Some(path)) => {
-                format!("the included file {path} {}", workload.bundle.unseen())
-            }
-            (None, None) => return None,
-        };
-        Some(Routes::Opaque {
-            place: nowhere(),
-            detail,
-        })
+        let place = nowhere();
+        match (workload.refused_file(), config.unknown_includes.first()) {
+            (Some(path), _) => Some(Routes::Opaque {
+                place,
+                detail: too_often(path),
+            }),
+            (None, Some(path)) => Some(Routes::Unseen {
+                place,
+                detail: format!(
+                    "the included file {path} {}",
+                    workload.bundle.unseen("ConfigMap", "")
+                ),
+                object: format!("the object that holds {path}"),
+            }),
+            (None, None) => None,
+        }
     };
     let Some(cluster) = config.root.find(&["cluster"]) else {
         if let Some(unseen) = unseen() {

@@ -48,7 +48,7 @@ pub enum Form {
 /// has others.
 pub fn are_possible(workload: &Workload<'_>) -> bool {
     let service = workload.service_name();
-    [Some(workload.name()), Some(workload.namespace), service]
+    [Some(workload.name()), workload.namespace, service]
         .into_iter()
         .flatten()
         .all(is_label)
@@ -65,19 +65,48 @@ fn is_label(text: &str) -> bool {
 
 /// The names of a StatefulSet's pods.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
+pub struct Names<'a, 'd> {
     workload: &'a Workload<'a>,
     service: &'a str,
-    domain: &'a str,
+    domain: Option<&'d str>,
 }
 
-impl<'a> Names<'a> {
-    /// The names of a StatefulSet with a governing Service; `domain` is the cluster's DNS domain.
-    pub fn new(workload: &'a Workload<'a>, domain: &'a str) -> Self {
+impl<'a, 'd> Names<'a, 'd> {
+    /// The names of a StatefulSet with a governing Service; `domain` is the cluster's DNS domain, where it is known.
+    pub fn new(workload: &'a Workload<'a>, domain: Option<&'d str>) -> Self {
         Self {
             workload,
             service: workload.service_name().unwrap_or_default(),
-            domain: domain.trim_matches('.'),
+            domain: domain.map(|domain| domain.trim_matches('.')),
+        }
+    }
+
+    /// The forms of a pod's name that resolve and that can be written with what is known, the longest first.
+    pub fn forms(&self) -> &'static [Form] {
+        const FORMS: [Form; 4] = [Form::Full, Form::Svc, Form::Namespace, Form::Service];
+        let unknown = match (self.workload.namespace, self.domain) {
+            (None, _) => 3,
+            (Some(_), None) => 1,
+            (Some(_), Some(_)) => 0,
+        };
+        FORMS.get(unknown..).unwrap_or_default()
+    }
+
+    /// The longest of them.
+    pub fn longest(&self) -> Form {
+        self.forms().first().copied().unwrap_or(Form::Service)
+    }
+
+    /// Why the longest form is not the full name, as a part of a sentence.
+    pub fn unknown(&self) -> Option<&'static str> {
+        match self.longest() {
+            Form::Full => None,
+            Form::Svc => Some(
+                "the DNS domain is not known (--cluster-domain), so the names of pods end in .svc",
+            ),
+            _ => {
+                Some("the namespace is not known (--namespace), so pods are named <pod>.<service>")
+            }
         }
     }
 
@@ -92,7 +121,9 @@ impl<'a> Names<'a> {
     }
 
     fn under(&self, pod: &str, form: Form) -> String {
-        let (service, namespace, domain) = (self.service, self.workload.namespace, self.domain);
+        let service = self.service;
+        let namespace = self.workload.namespace.unwrap_or_default();
+        let domain = self.domain.unwrap_or_default();
         match form {
             Form::Bare => pod.to_owned(),
             Form::Service => format!("{pod}.{service}"),
@@ -110,15 +141,19 @@ impl<'a> Names<'a> {
         // A final dot makes a name complete: DNS looks for nothing else.
         let is_complete = host.ends_with('.');
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        if is_complete && !host.ends_with(&format!(".svc.{}", self.domain.to_ascii_lowercase())) {
+        let domain = self.domain.map(str::to_ascii_lowercase);
+        if is_complete
+            && domain
+                .as_ref()
+                .is_none_or(|domain| !host.ends_with(&format!(".svc.{domain}")))
+        {
             return Named::Foreign;
         }
         if host == "localhost" {
             return Named::Loopback;
         }
         let labels: Vec<&str> = host.split('.').collect();
-        let namespace = self.workload.namespace;
-        let domain = self.domain.to_ascii_lowercase();
+        let namespace = self.workload.namespace.unwrap_or_default();
         match labels.as_slice() {
             [name] if self.lookup(name).found().is_some() => self.service_named(name),
             [name] => match self.ordinal(name) {
@@ -134,15 +169,18 @@ impl<'a> Names<'a> {
             [pod, service] if self.ordinal(pod).is_some() && self.selects(service) => {
                 self.pod(pod, service, Form::Service)
             }
+            [_, _, ..] if namespace.is_empty() => self.read_elsewhere(&labels),
             [service, at] if *at == namespace => self.service_named(service),
             [service, at, "svc"] if *at == namespace => self.service_named(service),
             [pod, service, at] if *at == namespace => self.pod(pod, service, Form::Namespace),
-            [service, at, "svc", rest @ ..] if *at == namespace && rest.join(".") == domain => {
+            [service, at, "svc", rest @ ..]
+                if *at == namespace && Some(rest.join(".")) == domain =>
+            {
                 self.service_named(service)
             }
             [pod, service, at, "svc"] if *at == namespace => self.pod(pod, service, Form::Svc),
             [pod, service, at, "svc", rest @ ..] if *at == namespace => {
-                if rest.join(".") == domain {
+                if Some(rest.join(".")) == domain {
                     self.pod(pod, service, Form::Full)
                 } else {
                     match self.ordinal(pod) {
@@ -152,6 +190,26 @@ impl<'a> Names<'a> {
                         _ => Named::Foreign,
                     }
                 }
+            }
+            _ => Named::Foreign,
+        }
+    }
+
+    /// A name with a namespace, where that of the workload is not known: a pod of it counts wherever it is, and a Service of that
+    /// name may be its own.
+    fn read_elsewhere(&self, labels: &[&str]) -> Named {
+        let is_qualified = labels.get(3).is_none_or(|label| *label == "svc");
+        match labels {
+            [pod, service, _, ..] if *service == self.service && is_qualified => {
+                match self.ordinal(pod) {
+                    Some(Some(ordinal)) => Named::DistantPod(ordinal),
+                    _ => Named::Foreign,
+                }
+            }
+            [service, _] | [service, _, "svc", ..]
+                if *service == self.service || self.selects(service) =>
+            {
+                Named::UnknownService
             }
             _ => Named::Foreign,
         }
@@ -209,9 +267,8 @@ impl<'a> Names<'a> {
     }
 
     fn lookup(&self, service: &str) -> Lookup<'a> {
-        self.workload
-            .bundle
-            .lookup("", "Service", self.workload.namespace, service)
+        let bundle = self.workload.bundle;
+        bundle.find(self.workload.referrer(), "", "Service", service)
     }
 
     fn service_named(&self, name: &str) -> Named {
@@ -267,7 +324,7 @@ mod tests {
             None,
         );
         let workloads = discover(&bundle);
-        let names = Names::new(&workloads[0], "cluster.local");
+        let names = Names::new(&workloads[0], Some("cluster.local"));
         hosts.iter().map(|host| names.read(host)).collect()
     }
 
@@ -365,7 +422,7 @@ mod tests {
         });
         let bundle = Bundle::new(vec![Object::new(set)], None);
         let workloads = discover(&bundle);
-        let names = Names::new(&workloads[0], "cluster.local");
+        let names = Names::new(&workloads[0], Some("cluster.local"));
         assert_eq!(names.read("nats-0.nats"), pod(0, Form::Service));
         assert_eq!(names.read("nats.nats"), Named::Service);
     }

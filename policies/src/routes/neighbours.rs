@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::bundle::{Bundle, Lookup, Object, ObjectId};
+use crate::bundle::{Bundle, Object, ObjectId};
 use crate::certificate::{self, Certificate};
 use crate::routes::list::Home;
 use crate::storage::sharing::{Share, Volumes};
@@ -33,12 +33,12 @@ pub const FAULT: usize = 8;
 pub struct Neighbours<'a> {
     bundle: &'a Bundle,
     workloads: &'a [Workload<'a>],
-    sets: BTreeMap<&'a str, Vec<&'a Workload<'a>>>,
+    sets: BTreeMap<Option<&'a str>, Vec<&'a Workload<'a>>>,
     peers: RefCell<BTreeMap<ObjectId, Option<Rc<Peer>>>>,
     selected: RefCell<BTreeMap<ObjectId, Siblings<'a>>>,
     certificates: RefCell<BTreeMap<Holder, Rc<Certificate>>>,
     /// The object that has a Secret with a certificate written, by namespace and name of the Secret.
-    promises: OnceCell<BTreeMap<(&'a str, &'a str), ObjectId>>,
+    promises: OnceCell<BTreeMap<(Option<&'a str>, &'a str), ObjectId>>,
     volumes: OnceCell<Volumes<'a>>,
     lists: RefCell<BTreeSet<(ObjectId, String, Option<usize>)>>,
     compared: Cell<usize>,
@@ -73,16 +73,8 @@ impl<'a> Neighbours<'a> {
     pub fn new(bundle: &'a Bundle, workloads: &'a [Workload<'a>]) -> Self {
         let mut sets: BTreeMap<_, Vec<&Workload<'_>>> = BTreeMap::new();
         for workload in workloads {
-            // Of several of one name the last counts.
-            let found = bundle.lookup(
-                "apps",
-                Kind::StatefulSet.name(),
-                workload.namespace,
-                workload.name(),
-            );
-            if workload.kind == Kind::StatefulSet
-                && matches!(found, Lookup::Found(id, _) if id == workload.id)
-            {
+            // Of one that stands in its file more than once nobody knows which counts.
+            if workload.kind == Kind::StatefulSet && !bundle.is_repeated(workload.id) {
                 let sets = sets.entry(workload.namespace).or_default();
                 // One of several servers in its pods stands for them all.
                 if sets.last().is_none_or(|last| last.id != workload.id) {
@@ -118,13 +110,30 @@ impl<'a> Neighbours<'a> {
         if let Some(known) = self.selected.borrow().get(&id) {
             return Some(Rc::clone(known));
         }
-        let namespace = self.bundle.namespace(service).unwrap_or_default();
-        let all = self.sets.get(namespace).map_or(&[][..], Vec::as_slice);
-        if !spend(&self.compared, all.len()) {
+        let namespace = self.bundle.namespace(service);
+        let unstated = namespace.and_then(|_| self.sets.get(&None));
+        let all = self.sets.get(&namespace).into_iter().chain(unstated);
+        let count = all.clone().map(Vec::len).sum();
+        if !spend(&self.compared, count) {
             return None;
         }
-        let selected = all.iter().filter(|set| set.is_selected_by(service));
-        let selected = Rc::new(selected.copied().collect());
+        // What the cluster has of them decides about the routes.
+        let _ = self.bundle.all("apps", Kind::StatefulSet.name(), namespace);
+        let name = service.name();
+        let mut selected: Vec<&Workload<'_>> = all
+            .flatten()
+            .copied()
+            .filter(|set| set.is_selected_by(service))
+            .filter(|set| {
+                let found = set.lookup("", "Service", name).found();
+                found.is_some_and(|(found, _)| found == id)
+            })
+            .collect();
+        selected.sort_by_key(|set| set.id);
+        for sibling in &selected {
+            self.bundle.ask_again(&sibling.questions);
+        }
+        let selected = Rc::new(selected);
         self.selected.borrow_mut().insert(id, Rc::clone(&selected));
         Some(selected)
     }
@@ -166,21 +175,22 @@ impl<'a> Neighbours<'a> {
         )
     }
 
-    fn promise(&self, namespace: &str, secret: &str) -> Option<ObjectId> {
+    fn promise(&self, namespace: Option<&str>, secret: &str) -> Option<ObjectId> {
         let bundle = self.bundle;
         let promises = self.promises.get_or_init(|| {
             let mut promises = BTreeMap::new();
             let certificates = bundle.of_kind("cert-manager.io", "Certificate");
             let services = bundle.of_kind("", "Service");
             for (id, object) in certificates.chain(services) {
-                let secret = certificate::secret_of(object);
-                if let Some(key) = bundle.namespace(object).zip(secret) {
+                if let Some(secret) = certificate::secret_of(object) {
+                    let key = (bundle.namespace(object), secret);
                     promises.entry(key).or_insert(id);
                 }
             }
             promises
         });
-        promises.get(&(namespace, secret)).copied()
+        let own = promises.get(&(namespace, secret));
+        own.or_else(|| promises.get(&(None, secret))).copied()
     }
 
     /// Another workload, or server of the same pod, with its store on the same volume, and where.

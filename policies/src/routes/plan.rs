@@ -8,14 +8,12 @@ use crate::bundle::ObjectId;
 use crate::certificate::Certificate;
 use crate::conf;
 use crate::policy::Edit;
+use crate::routes::domain;
 use crate::routes::list::{Entry, Home, Routes};
 use crate::routes::name::{self, Form, Named, Names};
 use crate::routes::neighbours::{Neighbours, Peer};
 use crate::routes::url::Route;
 use crate::workload::{Governing, Kind, Workload};
-
-/// The forms of a pod's name that resolve, the longest first.
-pub(crate) const FORMS: [Form; 4] = [Form::Full, Form::Svc, Form::Namespace, Form::Service];
 
 /// More pods than any NATS cluster has: a list for them all would be a mistyped number's doing.
 const MAX_PODS: u32 = 1000;
@@ -94,9 +92,21 @@ pub struct Plan {
     pub port_unseen: bool,
     /// Whether a Service leads to more pods than may be named in all.
     pub is_crowded: bool,
+    /// The DNS domain of the cluster, where it is known or shown.
+    pub domain: Option<String>,
+    /// Why pods are not named in full, where something is not known.
+    pub unknown: Option<&'static str>,
 }
 
 impl Plan {
+    /// A detail with what is not known of the names that a repair writes.
+    pub fn detail(&self, detail: String, is_written: bool) -> String {
+        match self.unknown.filter(|_| is_written) {
+            Some(unknown) => format!("{detail}; {unknown}"),
+            None => detail,
+        }
+    }
+
     /// How many faults there are to tell.
     pub fn faults(&self) -> usize {
         let faulty = |decision: &&Decision| decision.fault.is_some();
@@ -143,7 +153,7 @@ pub fn plan<'a>(
     workload: &'a Workload<'a>,
     neighbours: &'a Neighbours<'a>,
     routes: &Routes,
-    domain: &'a str,
+    domain: Option<&str>,
 ) -> Option<Plan> {
     if workload.kind != Kind::StatefulSet || !name::are_possible(workload) {
         return None;
@@ -151,13 +161,16 @@ pub fn plan<'a>(
     let Routes::Listed { home, entries } = routes else {
         return None;
     };
-    let mut planner = Planner::new(workload, neighbours, domain);
+    let verification = verification(workload, neighbours);
+    let shown = || domain::shown(workload, entries, verification.seen());
+    let domain = domain.map(str::to_owned).or_else(shown);
+    let mut planner = Planner::new(workload, neighbours, domain.as_deref(), verification);
     planner.written = entries.iter().map(|entry| entry.text.clone()).collect();
     Some(planner.plan(home.clone(), entries.clone()))
 }
 
-struct Planner<'a> {
-    names: Names<'a>,
+struct Planner<'a, 'd> {
+    names: Names<'a, 'd>,
     workload: &'a Workload<'a>,
     neighbours: &'a Neighbours<'a>,
     governing: Governing,
@@ -165,22 +178,27 @@ struct Planner<'a> {
     port: Option<String>,
     is_port_unseen: bool,
     is_crowded: Cell<bool>,
-    domain: &'a str,
+    domain: Option<&'d str>,
     /// The routes of the list, as written.
     written: BTreeSet<String>,
     /// The numbers of the pods, when they are known and there are any.
     pods: Option<BTreeSet<u32>>,
 }
 
-impl<'a> Planner<'a> {
-    fn new(workload: &'a Workload<'a>, neighbours: &'a Neighbours<'a>, domain: &'a str) -> Self {
+impl<'a, 'd> Planner<'a, 'd> {
+    fn new(
+        workload: &'a Workload<'a>,
+        neighbours: &'a Neighbours<'a>,
+        domain: Option<&'d str>,
+        verification: Verification,
+    ) -> Self {
         let first = workload.first_ordinal;
         Self {
             names: Names::new(workload, domain),
             workload,
             neighbours,
             governing: workload.governing(),
-            verification: verification(workload, neighbours),
+            verification,
             port: listen_port(workload),
             is_port_unseen: is_port_unseen(workload),
             is_crowded: Cell::new(false),
@@ -203,7 +221,7 @@ impl<'a> Planner<'a> {
             Named::Pod {
                 ordinal: Some(_),
                 form,
-            } if FORMS.contains(form) => Some(*form),
+            } if self.names.forms().contains(form) => Some(*form),
             _ => None,
         });
         let listed: BTreeSet<u32> = named
@@ -276,6 +294,8 @@ impl<'a> Planner<'a> {
             certificate_seen,
             port_unseen: self.is_port_unseen,
             is_crowded: self.is_crowded.get(),
+            domain: self.domain.map(str::to_owned),
+            unknown: self.names.unknown(),
         }
     }
 
@@ -333,12 +353,12 @@ impl<'a> Planner<'a> {
                 host.map(|host| vec![route.to(&host, port)]),
             );
         }
-        if form == Form::Full {
+        if form == Form::Full || form == self.names.longest() {
             let is_right = route.port == Some(port) && route.scheme.is_some();
             let with = (!is_right).then(|| vec![route.to(route.host, port)]);
             return (with.is_some().then_some(Fault::Port), with);
         }
-        let host = self.names.host(pod, Form::Full);
+        let host = self.names.host(pod, self.names.longest());
         let is_covered = self.verification.admits(&host);
         let resolves = !matches!(
             self.governing,
@@ -361,11 +381,7 @@ impl<'a> Planner<'a> {
         // input, so that each of the workloads asks for the same.
         let mut routes: Vec<(ObjectId, Vec<String>)> = Vec::new();
         let service = route.host.split('.').next().unwrap_or_default();
-        let found = self
-            .workload
-            .bundle
-            .lookup("", "Service", self.workload.namespace, service)
-            .found();
+        let found = self.workload.lookup("", "Service", service).found();
         let behind = match found {
             Some((id, service)) => {
                 let behind = self.neighbours.behind(id, service);
@@ -379,7 +395,8 @@ impl<'a> Planner<'a> {
         let others = behind.iter().flat_map(|behind| behind.iter());
         for sibling in others.filter(|sibling| sibling.id != self.workload.id) {
             let peer = self.neighbours.peer(sibling.id, || {
-                Planner::new(sibling, self.neighbours, self.domain).peer()
+                let verification = verification(sibling, self.neighbours);
+                Planner::new(sibling, self.neighbours, self.domain, verification).peer()
             })?;
             if !self.neighbours.may_name(peer.hosts.len()) {
                 self.is_crowded.set(true);
@@ -425,11 +442,13 @@ impl<'a> Planner<'a> {
     /// none is in hand.
     fn best_host(&self, pod: u32) -> Option<String> {
         match self.verification.seen() {
-            Some(certificate) => FORMS
+            Some(certificate) => self
+                .names
+                .forms()
                 .iter()
                 .map(|form| self.names.host(pod, *form))
                 .find(|host| certificate.covers(host)),
-            None => Some(self.names.host(pod, Form::Full)),
+            None => Some(self.names.host(pod, self.names.longest())),
         }
     }
 
@@ -466,7 +485,7 @@ impl<'a> Planner<'a> {
 
     /// The full name; under TLS a form that is known to be good, or else the one the neighbours have.
     fn neighbourly_host(&self, pod: u32, style: Option<Form>) -> String {
-        let form = style.unwrap_or(Form::Full);
+        let form = style.unwrap_or_else(|| self.names.longest());
         self.best_host(pod)
             .filter(|host| self.verification.admits(host))
             .unwrap_or_else(|| self.names.host(pod, form))
@@ -502,13 +521,7 @@ impl<'a> Planner<'a> {
             // A full name is right; it is looked up only in a certificate that can be.
             Some(Fault::Port) | None => {
                 let named = self.names.read(Route::parse(&decision.entry.text).host);
-                seen && matches!(
-                    named,
-                    Named::Pod {
-                        form: Form::Full,
-                        ..
-                    }
-                )
+                seen && matches!(named, Named::Pod { form, .. } if form == self.names.longest())
             }
             Some(Fault::UnknownService | Fault::Ghost | Fault::Repeated) => false,
         });
@@ -518,9 +531,10 @@ impl<'a> Planner<'a> {
             .iter()
             .flatten()
             .chain(first.iter().filter(|_| self.pods.is_none()));
+        let longest = self.names.longest();
         let lacks =
-            is_due && !pods.all(|pod| self.verification.admits(&self.names.host(*pod, Form::Full)));
-        (lacks.then(|| self.names.wildcard(Form::Full)), seen)
+            is_due && !pods.all(|pod| self.verification.admits(&self.names.host(*pod, longest)));
+        (lacks.then(|| self.names.wildcard(longest)), seen)
     }
 }
 

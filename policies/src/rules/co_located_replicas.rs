@@ -214,7 +214,7 @@ fn keeps_apart(workload: &Workload<'_>, term: &Value) -> bool {
     let namespaces = json::items(term, &["namespaces"]);
     let own_namespace = namespaces
         .iter()
-        .any(|namespace| namespace == workload.namespace)
+        .any(|namespace| workload.namespace.is_none_or(|own| namespace == own))
         || match json::get(term, &["namespaceSelector"]) {
             // The empty selector means every namespace; which ones another selects is not known here.
             Some(selector) => selector.as_object().is_some_and(serde_json::Map::is_empty),

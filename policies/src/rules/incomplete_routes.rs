@@ -130,6 +130,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             context.workload.title(),
             plan.missing.join(", ")
         );
+        let detail = plan.detail(detail, plan.append.is_some());
         let place = plan.home.place().clone();
         let found = finding(POLICY.id, place, MISSING, detail, remedy);
         findings.push(found.rests_on_workload().with_fix(edits));

@@ -172,9 +172,7 @@ fn cluster_name<'w>(workload: &'w Workload<'_>) -> Option<&'w str> {
 fn leads_to_others(context: &Context<'_>, host: &str) -> bool {
     let workload = context.workload;
     let name = host.split('.').next().unwrap_or_default();
-    let found = workload
-        .bundle
-        .lookup("", "Service", workload.namespace, name);
+    let found = workload.lookup("", "Service", name);
     found.found().is_some_and(|(id, service)| {
         let behind = context.neighbours.behind(id, service);
         behind.is_none_or(|behind| behind.iter().any(|set| set.id != workload.id))

@@ -12,8 +12,11 @@
 //!
 //! For a StatefulSet of more than one pod (or of a number that can't be read): that the file passed with `-c` is in the
 //! input with everything that it includes, and that `cluster.routes`, or the flag `--routes`, is written out. What keeps the
-//! server from starting is [refused-configuration](refused-configuration.md)'s to tell. Variables, `{{…}}` and `${…}` inside the `cluster` block are not. Neither is a workload whose name,
+//! server from starting is [refused-configuration](refused-configuration.md)'s to tell. Variables, `{{…}}` and `${…}` inside
+//! the `cluster` block are not. Neither is a workload whose name,
 //! namespace or `serviceName` is no DNS label: a template that nobody has filled in.
+//!
+//! A file whose ConfigMap or Secret is not in the input is no fault: it is listed under `not checked`.
 //!
 //! In a namespace whose workloads would have to read large files thousands of times over, some of them are not read. Each
 //! workload of any kind that goes without one is named.
@@ -93,6 +96,27 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             "check it apart from the other workloads of its namespace",
         )];
     }
+    if let Routes::Unseen {
+        place,
+        detail,
+        object,
+    } = &context.routes
+    {
+        return vec![
+            finding(
+                POLICY.id,
+                place.clone(),
+                "the configuration is not known, so it could not be checked",
+                format!("{}: {detail}", workload.title()),
+                if workload.bundle.is_live() {
+                    format!("let natsguard read {object}")
+                } else {
+                    format!("pass {object} as well")
+                },
+            )
+            .unchecked(),
+        ];
+    }
     let is_several = workload.replicas.is_none_or(|replicas| replicas > 1);
     if workload.kind != Kind::StatefulSet || !is_several {
         return Vec::new();
@@ -112,7 +136,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                 format!("apply {object} first"),
             )];
         }
-        Routes::Listed { .. } | Routes::None => return Vec::new(),
+        Routes::Listed { .. } | Routes::Unseen { .. } | Routes::None => return Vec::new(),
     };
     vec![finding(
         POLICY.id,

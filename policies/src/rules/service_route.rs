@@ -148,7 +148,10 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                         POLICY.id,
                         place,
                         if is_crowded { CROWDED } else { REASON },
-                        format!("{route} leads to any pod of {}", context.workload.title()),
+                        plan.detail(
+                            format!("{route} leads to any pod of {}", context.workload.title()),
+                            decision.with.is_some(),
+                        ),
                         remedy(context, plan, index),
                     );
                     let found = if is_open(context) || plan.port_unseen || is_crowded {
@@ -163,13 +166,19 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                         POLICY.id,
                         place,
                         "a cluster route may name a Service instead of a pod",
-                        format!("what {route} names {}", context.workload.bundle.unseen()),
+                        format!("what {route} names {}", unknown_service(context)),
                         format!(
                             "name each pod by its full name{}",
-                            context.workload.bundle.or_pass("the Service")
+                            context.workload.bundle.or_pass(
+                                if context.workload.namespace.is_none() {
+                                    "--namespace, and the Service"
+                                } else {
+                                    "the Service"
+                                }
+                            )
                         ),
                     )
-                    .otherwise(Action::Warn),
+                    .unchecked(),
                 ),
                 _ => None,
             }
@@ -177,6 +186,15 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         .collect();
     findings.extend(unseen_certificate(context, plan));
     findings
+}
+
+/// Why it is not known which Service a route names.
+fn unknown_service(context: &Context<'_>) -> &'static str {
+    if context.workload.namespace.is_none() {
+        "is not known, as the namespace of the workload is not stated"
+    } else {
+        context.workload.bundle.unseen("Service", "")
+    }
 }
 
 /// Whether what stands in the way of a repair is only that something is not known yet.
@@ -250,7 +268,7 @@ fn unseen_certificate(context: &Context<'_>, plan: &Plan) -> Option<Finding> {
             format!(
                 "cluster TLS of {} checks them, and its certificate {}",
                 context.workload.title(),
-                context.workload.bundle.unseen()
+                context.workload.bundle.unseen("Secret", "")
             ),
             format!("see that the certificate holds {name}"),
         )

@@ -127,7 +127,10 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                 || "name the pod by its full name, with the port its server listens on".to_owned(),
                 |route| format!("write {}", Route::parse(route).shown()),
             );
-        let detail = Route::parse(&decision.entry.text).shown();
+        let detail = plan.detail(
+            Route::parse(&decision.entry.text).shown(),
+            decision.fault == Some(Fault::Short) && decision.with.is_some(),
+        );
         findings.push(
             finding(
                 POLICY.id,
@@ -166,7 +169,7 @@ fn uncovered(context: &Context<'_>) -> Option<Finding> {
             UNSEEN,
             format!(
                 "cluster TLS of {title} checks them, and its certificate {}",
-                context.workload.bundle.unseen()
+                context.workload.bundle.unseen("Secret", "")
             ),
             format!("see that the certificate holds {name}, then name the pods in full"),
         )

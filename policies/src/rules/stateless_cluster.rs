@@ -67,7 +67,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     }
     let has_routes = match &context.routes {
         Routes::Listed { entries, .. } => !entries.is_empty(),
-        Routes::Opaque { .. } | Routes::Absent { .. } => true,
+        Routes::Opaque { .. } | Routes::Unseen { .. } | Routes::Absent { .. } => true,
         Routes::None => false,
     };
     if !has_routes && workload.replicas == Some(1) {

@@ -117,8 +117,8 @@ use crate::conf;
 use crate::context::{Context, finding};
 use crate::policy::{Action, Edit, Finding, Policy};
 use crate::routes::list::Home;
-use crate::routes::name::{Form, Named, Names};
-use crate::routes::plan::{FORMS, Verification, verification};
+use crate::routes::name::{Named, Names};
+use crate::routes::plan::{Verification, verification};
 use crate::routes::url::Route;
 
 /// The policy.
@@ -160,7 +160,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             "give it both usages, server auth and client auth",
         ));
     }
-    let names = Names::new(workload, context.settings.domain());
+    let names = Names::new(workload, plan.domain.as_deref());
     // What is rewritten anyway gets a name that the certificate covers.
     let standing = plan
         .decisions
@@ -172,7 +172,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
                 Named::Pod {
                     ordinal: Some(pod),
                     form,
-                } if FORMS.contains(&form) => decision
+                } if names.forms().contains(&form) => decision
                     .with
                     .is_none()
                     .then_some((index, decision, route, pod)),
@@ -188,8 +188,8 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         if certificate.covers(route.host) {
             continue;
         }
-        let hosts = FORMS.iter().map(|form| names.host(*pod, *form));
-        let Some(host) = hosts.into_iter().find(|host| certificate.covers(host)) else {
+        let mut hosts = names.forms().iter().map(|form| names.host(*pod, *form));
+        let Some(host) = hosts.find(|host| certificate.covers(host)) else {
             is_hopeless = true;
             continue;
         };
@@ -219,7 +219,7 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     }
     // Of a certificate that covers some of the routes short-route says what it lacks.
     if is_hopeless && !is_covered {
-        let wanted = names.wildcard(Form::Full);
+        let wanted = names.wildcard(names.longest());
         findings.push(finding(
             POLICY.id,
             plan.home.place().clone(),

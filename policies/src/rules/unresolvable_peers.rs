@@ -144,13 +144,16 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
         .otherwise(Action::Warn),
         Governing::Unknown => own(
             "the governing Service could not be looked at",
-            format!("Service {name} of {title} {}", workload.bundle.unseen()),
+            format!(
+                "Service {name} of {title} {}",
+                workload.bundle.unseen("Service", name)
+            ),
             format!(
                 "see that Service {name} has clusterIP: None and publishNotReadyAddresses: true{}",
                 workload.bundle.or_pass("it")
             ),
         )
-        .otherwise(Action::Warn),
+        .unchecked(),
         Governing::Headless(id) => {
             let Some(service) = workload.bundle.object(id) else { return Vec::new() };
             let at = |pointer: &str| workload.place_in(id, pointer, None);

@@ -122,12 +122,7 @@ impl Reader<'_> {
         };
         if let Some(claim) = json::text(volume, &["persistentVolumeClaim", "claimName"]) {
             let pointer = format!("{pointer}/persistentVolumeClaim");
-            return match self.workload.bundle.lookup(
-                "",
-                "PersistentVolumeClaim",
-                self.workload.namespace,
-                claim,
-            ) {
+            return match self.workload.lookup("", "PersistentVolumeClaim", claim) {
                 Lookup::Found(_, object) => {
                     self.claim(&pointer, name, &object.value, &[claim.to_owned()])
                 }
@@ -255,13 +250,12 @@ impl Reader<'_> {
 
     /// A claim, or the template of one; `claims` are the names of those that may exist for it.
     fn claim(&self, pointer: &str, volume: &str, claim: &Value, claims: &[String]) -> Backing {
-        let bundle = self.workload.bundle;
         let shared = is_shared(claim);
         let here = self.workload.own_place(pointer);
         let of_pods = claims.iter().map(|name| {
             let bound = claims::volume_of(self.workload, name);
             let nature = bound.map(|volume| self.persistent_volume(volume, shared));
-            let found = bundle.lookup("", "PersistentVolumeClaim", self.workload.namespace, name);
+            let found = self.workload.lookup("", "PersistentVolumeClaim", name);
             match (nature, found) {
                 (Some(nature), _) => (nature, here.clone()),
                 // A claim that is there is taken as it is, whatever the template says.
@@ -304,7 +298,8 @@ impl Reader<'_> {
         let class = claims::class_of(claim).or_else(default);
         // Without a class the claim gets the default one, unless there is none; with a selector no new volume is made.
         let is_certain = class.is_some() || json::get(claim, &["spec", "selector"]).is_some();
-        let volumes = self.workload.bundle.of_kind("", "PersistentVolume");
+        let bundle = self.workload.bundle;
+        let volumes = bundle.all("", "PersistentVolume", self.workload.namespace);
         let natures: Vec<Nature> = volumes
             .filter(|(_, volume)| claims::may_bind(claim, class.unwrap_or_default(), &volume.value))
             .map(|(_, volume)| self.persistent_volume(volume, shared))
@@ -329,8 +324,7 @@ impl Reader<'_> {
 
     fn volume_named(&self, name: &str) -> Option<&Object> {
         self.workload
-            .bundle
-            .lookup("", "PersistentVolume", "", name)
+            .lookup("", "PersistentVolume", name)
             .found()
             .map(|(_, volume)| volume)
     }
@@ -358,7 +352,7 @@ impl Reader<'_> {
         let classes = self
             .workload
             .bundle
-            .of_kind("storage.k8s.io", "StorageClass");
+            .all("storage.k8s.io", "StorageClass", None);
         let mut defaults = classes
             .map(|(_, class)| class)
             .filter(|class| is_default(json::map(&class.value, &["metadata", "annotations"])));
@@ -373,8 +367,7 @@ impl Reader<'_> {
             Some("") => return Nature::Unknown,
             Some(name) => self
                 .workload
-                .bundle
-                .lookup("storage.k8s.io", "StorageClass", "", name)
+                .lookup("storage.k8s.io", "StorageClass", name)
                 .found()
                 .map(|(_, class)| class),
             None => self.default_class(),
@@ -386,7 +379,7 @@ impl Reader<'_> {
                 |(class, driver)| {
                     Nature::Suspect(format!(
                         "StorageClass {class} {}; the one that platforms ship by this name is provisioned by {driver}",
-                        self.workload.bundle.unseen()
+                        self.workload.bundle.unseen("StorageClass", class)
                     ))
                 },
             );

@@ -6,8 +6,12 @@ use crate::bundle::Object;
 use crate::json;
 use crate::workload::Workload;
 
-/// So many claims of one workload are looked at.
-const MOST: usize = 100;
+/// Maximum claims of one workload that are looked at.
+const MAX_CLAIMS: usize = 100;
+
+/// Maximum pods whose claims are read from a cluster: the claims of one template are alike but for the nodes that their
+/// volumes may be tied to.
+const MAX_READ: u32 = 5;
 
 /// The claims that the pods of a StatefulSet have made, or will take over, from these templates, pod by pod: the number of
 /// the pod and the name of the claim, `<template>-<pod>`.
@@ -16,25 +20,29 @@ pub fn of_templates<'w>(
     templates: &'w [&str],
 ) -> impl Iterator<Item = (u32, String)> + 'w {
     let first = workload.first_ordinal;
-    let count = workload.replicas.unwrap_or(1).max(1);
+    let max = if workload.bundle.is_live() {
+        MAX_READ
+    } else {
+        u32::MAX
+    };
+    let count = workload.replicas.unwrap_or(1).clamp(1, max);
     (first..first.saturating_add(count))
         .flat_map(move |pod| {
             let name = move |template| format!("{template}-{}-{pod}", workload.name());
             templates.iter().map(move |template| (pod, name(template)))
         })
-        .take(MOST)
+        .take(MAX_CLAIMS)
 }
 
 /// The volume that a claim of the workload's namespace is bound to, from either side.
 pub fn volume_of<'a>(workload: &Workload<'a>, claim: &str) -> Option<&'a Object> {
-    let (bundle, namespace) = (workload.bundle, workload.namespace);
-    let found = bundle.lookup("", "PersistentVolumeClaim", namespace, claim);
+    let found = workload.lookup("", "PersistentVolumeClaim", claim);
     let named = found
         .found()
         .and_then(|(_, claim)| json::text(&claim.value, &["spec", "volumeName"]))
-        .and_then(|name| bundle.lookup("", "PersistentVolume", "", name).found())
+        .and_then(|name| workload.lookup("", "PersistentVolume", name).found())
         .map(|(_, volume)| volume);
-    named.or_else(|| bundle.volume_of_claim(namespace, claim))
+    named.or_else(|| workload.bundle.volume_of_claim(workload.namespace, claim))
 }
 
 /// The one host that a PersistentVolume can be used on, by its label `kubernetes.io/hostname`.

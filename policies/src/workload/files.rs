@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::evidence::Candidate;
 use super::mounts::{self, Found, Text};
 use super::{Configuration, Source};
-use crate::bundle::{Bundle, ObjectId};
+use crate::bundle::{Bundle, ObjectId, Referrer};
 use crate::conf;
 use crate::json;
 
@@ -51,7 +51,7 @@ pub(super) struct Files<'b> {
     bundle: &'b Bundle,
     readings: BTreeMap<Place, Vec<Rc<Reading>>>,
     seen: BTreeSet<Place>,
-    effort: BTreeMap<&'b str, usize>,
+    effort: BTreeMap<Option<&'b str>, usize>,
 }
 
 /// How a text was read: what each include and each variable led to, which decides all else.
@@ -71,7 +71,7 @@ enum Led {
 
 /// A pod whose files are looked up.
 pub(super) struct Pod<'v> {
-    namespace: &'v str,
+    referrer: Referrer<'v>,
     spec: &'v Value,
     lookups: usize,
     /// The steps of one lookup.
@@ -79,7 +79,7 @@ pub(super) struct Pod<'v> {
 }
 
 impl<'v> Pod<'v> {
-    pub(super) fn new(namespace: &'v str, spec: &'v Value) -> Self {
+    pub(super) fn new(referrer: Referrer<'v>, spec: &'v Value) -> Self {
         let volumes = json::items(spec, &["volumes"]);
         let projected = |volume| json::items(volume, &["projected", "sources"]);
         let sources = volumes.iter().map(|volume| {
@@ -87,7 +87,7 @@ impl<'v> Pod<'v> {
             1 + items(volume) + sources.map(|source| SOURCE + items(source)).sum::<usize>()
         });
         Self {
-            namespace,
+            referrer,
             spec,
             lookups: 0,
             steps: LOOKUP + sources.sum::<usize>(),
@@ -138,19 +138,21 @@ impl<'b> Files<'b> {
                 return (!must_be_one).then_some(absent);
             }
             Some(other) => {
-                let is_missing = matches!(other, Found::Missing(_)) && !must_be_one;
                 let why = super::unseen(self.bundle, command, &other, &path);
-                return if is_missing {
-                    Some(Configuration::Missing(why))
-                } else {
-                    unseen(why)
+                return match other {
+                    Found::Missing(_) if !must_be_one => Some(Configuration::Missing(why)),
+                    Found::NotInBundle(kind, name) if !must_be_one => {
+                        let object = format!("{kind} {name}");
+                        Some(Configuration::Elsewhere { object, why })
+                    }
+                    _ => unseen(why),
                 };
             }
         };
         let place = (text.object, text.pointer.clone());
         let main = source(&text, path);
         for reading in self.readings.get(&place).cloned().unwrap_or_default() {
-            if !self.spend(pod.namespace, reading.variables.len()) {
+            if !self.spend(pod.referrer.namespace, reading.variables.len()) {
                 return Some(Configuration::Refused(main.path));
             }
             let mut variables = reading.variables.iter();
@@ -165,7 +167,7 @@ impl<'b> Files<'b> {
             }
             let files = reading.config.files.iter();
             let bytes: usize = files.map(|file| file.text.len()).sum();
-            if !self.spend(pod.namespace, bytes / SHARED_BYTES) {
+            if !self.spend(pod.referrer.namespace, bytes / SHARED_BYTES) {
                 return Some(Configuration::Refused(main.path));
             }
             return Some(Configuration::Known {
@@ -174,7 +176,7 @@ impl<'b> Files<'b> {
                 refused: None,
             });
         }
-        if !self.may_parse(pod.namespace, &text) {
+        if !self.may_parse(pod.referrer.namespace, &text) {
             return Some(Configuration::Refused(main.path));
         }
         let Some(bytes) = text.bytes() else {
@@ -189,7 +191,7 @@ impl<'b> Files<'b> {
             let path = included(&sources, include, from);
             let found = self.find(pod, container, &path);
             let found = found.filter(|found| match found {
-                Found::Text(text) => self.may_parse(pod.namespace, text),
+                Found::Text(text) => self.may_parse(pod.referrer.namespace, text),
                 _ => true,
             });
             includes.push((from, include.to_owned(), led(found.as_ref())));
@@ -263,24 +265,24 @@ impl<'b> Files<'b> {
             let mounts = json::items(container, &["volumeMounts"]).iter();
             let mounts = mounts.map(|mount| steps(json::text(mount, &["mountPath"])));
             if !self.spend(
-                pod.namespace,
+                pod.referrer.namespace,
                 pod.steps + steps(Some(path)) + mounts.sum::<usize>(),
             ) {
                 return None;
             }
         }
         pod.lookups += 1;
-        let found = mounts::find(self.bundle, pod.namespace, pod.spec, container, path);
+        let found = mounts::find(self.bundle, pod.referrer, pod.spec, container, path);
         Some(found)
     }
 
     /// Whether a text may be decoded and parsed: any may be once.
-    fn may_parse(&mut self, namespace: &'b str, text: &Text<'_>) -> bool {
+    fn may_parse(&mut self, namespace: Option<&'b str>, text: &Text<'_>) -> bool {
         self.seen.insert((text.object, text.pointer.clone()))
             || self.spend(namespace, text.written.len().saturating_mul(BYTE))
     }
 
-    fn spend(&mut self, namespace: &'b str, steps: usize) -> bool {
+    fn spend(&mut self, namespace: Option<&'b str>, steps: usize) -> bool {
         let effort = self.effort.entry(namespace).or_insert(EFFORT);
         let left = effort.checked_sub(steps);
         *effort = left.unwrap_or(*effort);

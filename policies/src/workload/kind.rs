@@ -109,7 +109,7 @@ impl Kind {
     }
 
     /// How many pods an object of this kind runs: `None` when that can't be read.
-    pub(super) fn replicas(self, object: &Value) -> Option<u32> {
+    pub(super) fn replicas(self, object: &Value, is_live: bool) -> Option<u32> {
         let pointer = match self {
             Self::Pod => return Some(1),
             Self::DaemonSet => return None,
@@ -117,8 +117,10 @@ impl Kind {
             Self::CronJob => "/spec/jobTemplate/spec/parallelism",
             _ => "/spec/replicas",
         };
+        // In a file that states no number an autoscaler or an overlay may; the apiserver states 1.
+        let is_whole = is_live || matches!(self, Self::Job | Self::CronJob);
         match object.pointer(pointer) {
-            None | Some(Value::Null) => Some(1),
+            None | Some(Value::Null) => is_whole.then_some(1),
             Some(replicas) => replicas
                 .as_u64()
                 .and_then(|replicas| u32::try_from(replicas).ok()),

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::bundle::{Bundle, Lookup, ObjectId};
+use crate::bundle::{Bundle, Lookup, ObjectId, Referrer};
 use crate::json;
 
 /// A text that a ConfigMap or Secret holds.
@@ -126,7 +126,7 @@ pub fn mount_of<'a>(container: &'a Value, path: &str) -> Option<Mount<'a>> {
 /// Finds the file at a path of a container.
 pub fn find<'a>(
     bundle: &'a Bundle,
-    namespace: &str,
+    by: Referrer<'_>,
     pod: &Value,
     container: &Value,
     path: &str,
@@ -152,7 +152,7 @@ pub fn find<'a>(
     if let Some(source) = json::get(volume, &["configMap"]) {
         return in_source(
             bundle,
-            namespace,
+            by,
             "ConfigMap",
             json::text(source, &["name"]),
             source,
@@ -161,7 +161,7 @@ pub fn find<'a>(
     }
     if let Some(source) = json::get(volume, &["secret"]) {
         let name = json::text(source, &["secretName"]);
-        return in_source(bundle, namespace, "Secret", name, source, inside);
+        return in_source(bundle, by, "Secret", name, source, inside);
     }
     let Some(projected) = json::get(volume, &["projected"]) else {
         return Found::RunTime(mount.volume.to_owned());
@@ -174,7 +174,7 @@ pub fn find<'a>(
         let here = if let Some(source) = json::get(source, &["configMap"]) {
             in_source(
                 bundle,
-                namespace,
+                by,
                 "ConfigMap",
                 json::text(source, &["name"]),
                 source,
@@ -183,7 +183,7 @@ pub fn find<'a>(
         } else if let Some(source) = json::get(source, &["secret"]) {
             in_source(
                 bundle,
-                namespace,
+                by,
                 "Secret",
                 json::text(source, &["name"]),
                 source,
@@ -208,7 +208,7 @@ pub fn find<'a>(
 
 fn in_source<'a>(
     bundle: &'a Bundle,
-    namespace: &str,
+    by: Referrer<'_>,
     kind: &'static str,
     name: Option<&str>,
     source: &Value,
@@ -231,7 +231,7 @@ fn in_source<'a>(
             }
         }
     };
-    match bundle.lookup("", kind, namespace, name) {
+    match bundle.lookup(by, "", kind, name) {
         Lookup::Unknown => Found::NotInBundle(kind, name.to_owned()),
         Lookup::Absent => Found::Absent(kind, name.to_owned()),
         Lookup::Found(object, value) => text_of(object, &value.value, key).map_or_else(
@@ -306,7 +306,7 @@ mod tests {
     fn look(volume: &Value, mount: &Value, path: &str) -> Seen {
         let pod = json!({"volumes": [volume]});
         let container = json!({"volumeMounts": [mount]});
-        match find(&bundle(), "default", &pod, &container, path) {
+        match find(&bundle(), Referrer::default(), &pod, &container, path) {
             Found::Text(text) => {
                 let bytes = text.bytes().unwrap().into_owned();
                 Seen::Text(text.object, text.pointer, String::from_utf8(bytes).unwrap())

@@ -8,11 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::engine::{evaluate, evaluate_one, repair, unused_files};
 use natsguard_policies::policy::Action;
-use natsguard_policies::settings::Settings;
 use natsguard_policies::workload::may_run_server;
 use serde_json::{Value, json};
 
-use super::support::lines;
+use super::support::{lines, settings};
 
 /// Debug builds on a busy machine are given this much. Each of these took a minute or more once, or all memory.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -65,14 +64,18 @@ fn text(bytes: usize) -> String {
 #[track_caller]
 fn judge(mut objects: Vec<Value>, others: impl IntoIterator<Item = Value>) -> usize {
     objects.extend(others);
-    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let bundle = Bundle::new(
+        objects.into_iter().map(Object::new).collect(),
+        Some("default"),
+    );
     let start = Instant::now();
-    let repaired = repair(&bundle, &Settings::default());
+    let repaired = repair(&bundle, &settings());
     let unused = unused_files(&bundle).len();
     let spent = start.elapsed();
     assert!(spent < LIMIT, "{spent:?}");
     assert_eq!(unused, 0);
-    repaired.report.findings.len() + repaired.mended.len()
+    let report = repaired.report;
+    report.findings.len() + report.unchecked.len() + repaired.mended.len()
 }
 
 #[test]
@@ -252,8 +255,11 @@ fn includers(namespace: &str, count: usize, shared: &str) -> Vec<Value> {
 }
 
 fn details(objects: Vec<Value>, policy: &str) -> Vec<String> {
-    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
-    let findings = evaluate(&bundle, &Settings::default()).findings;
+    let bundle = Bundle::new(
+        objects.into_iter().map(Object::new).collect(),
+        Some("default"),
+    );
+    let findings = evaluate(&bundle, &settings()).findings;
     let found = findings
         .iter()
         .filter(|judged| judged.finding.policy == policy);
@@ -279,8 +285,11 @@ fn a_crowd_behind_one_service_is_refused_nothing() {
         service("nats", "None"),
         map(&json!({"nats.conf": "cluster { port: 6222, routes: [nats://nats:6222] }"})),
     ]);
-    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
-    let report = evaluate(&bundle, &Settings::default());
+    let bundle = Bundle::new(
+        objects.into_iter().map(Object::new).collect(),
+        Some("default"),
+    );
+    let report = evaluate(&bundle, &settings());
     assert_eq!(report.count(Action::Deny), 0);
     let crowded = "a cluster route names a Service before more pods than can be named";
     let found = report.findings.iter();
@@ -296,7 +305,7 @@ fn a_crowd_behind_one_service_is_refused_nothing() {
 
 /// What one evaluation says of each of its workloads, by the id of the object.
 fn each(bundle: &Bundle) -> Vec<(usize, Vec<String>)> {
-    let settings = Settings::default();
+    let settings = settings();
     let sets = bundle.of_kind("apps", "StatefulSet");
     sets.map(|(id, _)| (id, lines(&evaluate_one(bundle, &settings, id))))
         .collect()
@@ -307,8 +316,11 @@ fn a_workload_beyond_the_bound_is_told_that_it_was_not_checked() {
     let mut objects = sets(300);
     let files = routes(4000, |index| format!("gone{index}"));
     objects.extend([service("nats", "None"), map(&files)]);
-    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
-    let last = lines(&evaluate_one(&bundle, &Settings::default(), 299));
+    let bundle = Bundle::new(
+        objects.into_iter().map(Object::new).collect(),
+        Some("default"),
+    );
+    let last = lines(&evaluate_one(&bundle, &settings(), 299));
     assert!(
         last.iter().any(|line| line.ends_with(
             "opaque-routes data[\"nats.conf\"].cluster.routes: StatefulSet default/nats299: too many workloads share them"
@@ -321,11 +333,14 @@ fn a_workload_beyond_the_bound_is_told_that_it_was_not_checked() {
 fn what_holds_for_all_is_what_holds_for_each() {
     let mut objects = includers("a", 4, "accounts {}");
     objects.extend(includers("b", 4, "accounts {}"));
-    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let bundle = Bundle::new(
+        objects.into_iter().map(Object::new).collect(),
+        Some("default"),
+    );
     let each = each(&bundle);
     assert!(each.iter().all(|(_, lines)| !lines.is_empty()));
     let mut of_each: Vec<String> = each.into_iter().flat_map(|(_, lines)| lines).collect();
-    let mut of_all = lines(&evaluate(&bundle, &Settings::default()));
+    let mut of_all = lines(&evaluate(&bundle, &settings()));
     of_each.sort();
     of_all.sort();
     assert_eq!(of_each, of_all);
@@ -338,13 +353,17 @@ fn an_honest_crowd_is_judged_as_one_by_one() {
         objects.rotate_left(index % 4);
         objects
     };
-    let bundle =
-        |objects: Vec<Value>| Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let bundle = |objects: Vec<Value>| {
+        Bundle::new(
+            objects.into_iter().map(Object::new).collect(),
+            Some("default"),
+        )
+    };
     let crowd = bundle((0..200).flat_map(one).collect());
     let mut alone: Vec<String> = (0..200)
-        .flat_map(|index| lines(&evaluate(&bundle(one(index)), &Settings::default())))
+        .flat_map(|index| lines(&evaluate(&bundle(one(index)), &settings())))
         .collect();
-    let mut together = lines(&evaluate(&crowd, &Settings::default()));
+    let mut together = lines(&evaluate(&crowd, &settings()));
     alone.sort();
     together.sort();
     assert!(alone.len() >= 200);
@@ -379,7 +398,10 @@ fn one_main_file_is_read_anew_where_its_includes_differ() {
         service("nats", "None"),
         elsewhere,
     ]);
-    let bundle = Bundle::new(objects.into_iter().map(Object::new).collect(), None);
+    let bundle = Bundle::new(
+        objects.into_iter().map(Object::new).collect(),
+        Some("default"),
+    );
     let each = each(&bundle);
     for (index, (_, lines)) in each.iter().take(7).enumerate() {
         let own = format!("nats://gone{index}:6222");

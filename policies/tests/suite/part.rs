@@ -2,9 +2,8 @@
 
 use natsguard_policies::engine::{evaluate, repair, repair_where};
 use natsguard_policies::policy::Action;
-use natsguard_policies::settings::Settings;
 
-use crate::support::Cluster;
+use crate::support::{Cluster, settings};
 
 fn cluster() -> Cluster {
     Cluster {
@@ -15,7 +14,7 @@ fn cluster() -> Cluster {
 
 #[test]
 fn only_what_may_be_edited_is_repaired_and_the_rest_still_stands() {
-    let (bundle, settings) = (cluster().bundle(), Settings::default());
+    let (bundle, settings) = (cluster().bundle(), settings());
     for kind in ["ConfigMap", "Service"] {
         let is_of = |id: usize| bundle.object(id).unwrap().kind() == kind;
         let repaired = repair_where(&bundle, &settings, &|edit| is_of(edit.target().0));
@@ -39,7 +38,7 @@ fn only_what_may_be_edited_is_repaired_and_the_rest_still_stands() {
 
 #[test]
 fn nothing_that_may_be_edited_is_no_repair() {
-    let (bundle, settings) = (cluster().bundle(), Settings::default());
+    let (bundle, settings) = (cluster().bundle(), settings());
     let repaired = repair_where(&bundle, &settings, &|_| false);
     assert_eq!(repaired.bundle.objects(), bundle.objects());
     assert!(repaired.mended.is_empty() && repaired.beside.is_empty());
@@ -48,7 +47,7 @@ fn nothing_that_may_be_edited_is_no_repair() {
 
 #[test]
 fn a_whole_repair_says_what_it_mended() {
-    let (bundle, settings) = (cluster().bundle(), Settings::default());
+    let (bundle, settings) = (cluster().bundle(), settings());
     let repaired = repair(&bundle, &settings);
     let mended: Vec<_> = repaired
         .mended

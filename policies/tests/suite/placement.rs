@@ -1,9 +1,8 @@
 //! Which nodes and which volumes make the anti-affinity that is added a preference.
 
-use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{bundle, check, findings, lines, set};
+use crate::support::{bundle, check, findings, lines, set, settings};
 
 const FIXED: &str = "fix co-located-replicas spec.template.spec.affinity.podAntiAffinity: StatefulSet default/nats has 3 replicas";
 
@@ -24,7 +23,7 @@ fn nodes(nodes: &[&str]) -> String {
 
 /// What is said of the manifests, and the anti-affinity of the first of them after repair.
 fn placed(yaml: &str) -> (Vec<String>, Value) {
-    let (report, repaired) = check(&bundle(yaml), &Settings::default());
+    let (report, repaired) = check(&bundle(yaml), &settings());
     let pod = &repaired.bundle.objects()[0].value["spec"]["template"]["spec"];
     (lines(&report), pod["affinity"]["podAntiAffinity"].clone())
 }

@@ -1,10 +1,9 @@
 //! What holds of every deployment: repair converges, the patch makes the repaired object, credentials stay where they are.
 
 use natsguard_policies::engine::Report;
-use natsguard_policies::settings::Settings;
 use proptest::prelude::*;
 
-use crate::support::{Cluster, check};
+use crate::support::{Cluster, check, settings};
 
 /// Hosts of every kind, right and wrong.
 fn host() -> impl Strategy<Value = String> {
@@ -108,7 +107,7 @@ proptest! {
     #[test]
     fn repair_converges_and_tells_no_credentials(cluster in cluster()) {
         let bundle = cluster.bundle();
-        let (report, repaired) = check(&bundle, &Settings::default());
+        let (report, repaired) = check(&bundle, &settings());
         prop_assert!(!told(&report).contains("MARKED"), "{}", told(&report));
         prop_assert!(!told(&repaired.report).contains("MARKED"));
     }

@@ -7,7 +7,7 @@ use natsguard_policies::policy::Action;
 use natsguard_policies::rules::POLICIES;
 use natsguard_policies::settings::Settings;
 
-use crate::support::{bundle, check, lines};
+use crate::support::{bundle, check, lines, settings};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -148,7 +148,7 @@ fn examples_of_both_outcomes_are_true() {
             policy.id
         );
         for example in faults {
-            let (report, repaired) = check(&bundle(example), &Settings::default());
+            let (report, repaired) = check(&bundle(example), &settings());
             let found: Vec<_> = report
                 .findings
                 .iter()
@@ -183,7 +183,7 @@ fn examples_of_both_outcomes_are_true() {
             );
         }
         for example in sounds {
-            let (report, _) = check(&bundle(example), &Settings::default());
+            let (report, _) = check(&bundle(example), &settings());
             let found = report
                 .findings
                 .iter()

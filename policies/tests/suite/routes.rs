@@ -4,7 +4,7 @@ use natsguard_policies::engine::evaluate;
 use natsguard_policies::policy::Action;
 use natsguard_policies::settings::Settings;
 
-use crate::support::{Cluster, bundle, check, findings, lines};
+use crate::support::{Cluster, bundle, check, findings, lines, settings};
 
 const DOMAIN: &str = "nats-headless.messaging.svc.cluster.local:6222";
 
@@ -220,7 +220,7 @@ fn a_service_that_is_not_in_the_input_is_not_guessed() {
         [
             "warn service-route data[\"nats.conf\"].cluster.routes[0]: \
              nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats",
-            "warn unresolvable-peers spec.serviceName: \
+            "unchecked unresolvable-peers spec.serviceName: \
              Service nats-headless of StatefulSet messaging/nats is not in the input",
         ]
     );
@@ -228,14 +228,9 @@ fn a_service_that_is_not_in_the_input_is_not_guessed() {
     live.set_live();
     assert_eq!(
         findings(&live)[1],
-        "warn unresolvable-peers spec.serviceName: Service nats-headless of StatefulSet messaging/nats could not be read"
+        "unchecked unresolvable-peers spec.serviceName: Service nats-headless of StatefulSet messaging/nats could not be read"
     );
-    let remedies = |bundle| {
-        evaluate(bundle, &Settings::default()).findings[1]
-            .finding
-            .remedy
-            .clone()
-    };
+    let remedies = |bundle| evaluate(bundle, &settings()).unchecked[0].remedy.clone();
     assert_eq!(
         remedies(&live),
         "see that Service nats-headless has clusterIP: None and publishNotReadyAddresses: true"
@@ -255,7 +250,7 @@ fn a_name_that_nothing_in_the_input_has_is_pointed_out() {
     assert_eq!(
         cluster.findings(),
         [
-            "warn service-route data[\"nats.conf\"].cluster.routes[3]: what nats://gone:6222 names is not in the input"
+            "unchecked service-route data[\"nats.conf\"].cluster.routes[3]: what nats://gone:6222 names is not in the input"
         ]
     );
 }
@@ -264,7 +259,7 @@ fn a_name_that_nothing_in_the_input_has_is_pointed_out() {
 fn ready_peers_are_published() {
     let mut cluster = Cluster::with_routes(&[&full(0), &full(1), &full(2)]);
     cluster.service = "{clusterIP: None, selector: {app: nats}}".to_owned();
-    let (report, repaired) = check(&cluster.bundle(), &Settings::default());
+    let (report, repaired) = check(&cluster.bundle(), &settings());
     assert_eq!(
         lines(&report),
         [
@@ -284,7 +279,7 @@ fn gateways_leafnodes_and_streaming_are_not_touched() {
                 streaming {\n  cluster {\n    routes: [nats://nats-headless:6222]\n  }\n}\n# nats://nats-headless:6222\n";
     let mut cluster = Cluster::with_routes(&["nats://nats-headless:6222"]);
     cluster.conf += rest;
-    let (_, repaired) = check(&cluster.bundle(), &Settings::default());
+    let (_, repaired) = check(&cluster.bundle(), &settings());
     let text = repaired.bundle.objects()[0].value["data"]["nats.conf"]
         .as_str()
         .unwrap();
@@ -345,7 +340,7 @@ fn a_file_that_is_too_odd_to_edit_is_reported_and_left() {
         conf: conf.to_owned(),
         ..Cluster::default()
     };
-    let (report, repaired) = check(&cluster.bundle(), &Settings::default());
+    let (report, repaired) = check(&cluster.bundle(), &settings());
     assert_eq!(
         report.count(Action::Fix) > 0,
         repaired.bundle.objects() != cluster.bundle().objects()
@@ -371,13 +366,13 @@ fn names_that_can_not_be_are_not_written_into_routes() {
         .objects()
         .to_vec();
     objects[2].value["spec"]["serviceName"] = "${APP}\"-headless".into();
-    let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
+    let bundle = natsguard_policies::bundle::Bundle::new(objects, Some("default"));
     assert_eq!(
         findings(&bundle),
         [
             "warn opaque-routes data[\"nats.conf\"].cluster.routes: StatefulSet messaging/nats: \
              its name, its namespace or its serviceName is no DNS label",
-            "warn unresolvable-peers spec.serviceName: \
+            "unchecked unresolvable-peers spec.serviceName: \
              Service ${APP}\"-headless of StatefulSet messaging/nats is not in the input",
         ]
     );
@@ -412,7 +407,7 @@ fn an_include_is_followed_and_its_routes_are_repaired_where_they_stand() {
             .to_owned(),
         ..Cluster::default()
     };
-    let (report, repaired) = check(&cluster.bundle(), &Settings::default());
+    let (report, repaired) = check(&cluster.bundle(), &settings());
     assert_eq!(
         lines(&report),
         ["fix service-route data.part.cluster.routes[0]: \
@@ -597,8 +592,8 @@ fn an_include_that_can_not_be_seen_is_not_taken_for_empty() {
     assert_eq!(
         cluster.findings(),
         [
-            "warn opaque-routes spec.template.spec.containers[0]: StatefulSet messaging/nats: \
-          the included file ./routes.conf is not in the input"
+            "unchecked opaque-routes spec.template.spec.containers[0]: StatefulSet messaging/nats: \
+             the included file ./routes.conf is not in the input"
         ]
     );
 }
@@ -621,7 +616,7 @@ fn flags_override_the_file_and_are_repaired() {
         ))
     };
     let args = |routes: &str| {
-        let (_, repaired) = check(&bundle(routes), &Settings::default());
+        let (_, repaired) = check(&bundle(routes), &settings());
         repaired.bundle.objects()[1].value["spec"]["template"]["spec"]["containers"][0]["args"]
             .clone()
     };
@@ -730,7 +725,7 @@ fn under_tls_added_routes_look_like_their_neighbours() {
 fn another_cluster_domain_is_the_platforms_to_say() {
     let settings = Settings {
         cluster_domain: Some("k8s.example.org".to_owned()),
-        ..Settings::default()
+        ..settings()
     };
     let (_, repaired) = check(
         &Cluster::with_routes(&["nats://nats-headless:6222"]).bundle(),
@@ -751,7 +746,7 @@ fn the_settings_decide_what_is_done() {
     for (action, expected) in [(Action::Deny, 1), (Action::Warn, 1), (Action::Off, 0)] {
         let settings = Settings {
             action: Some(action),
-            ..Settings::default()
+            ..settings()
         };
         let (report, repaired) = check(&bundle, &settings);
         assert_eq!(report.findings.len(), expected);
@@ -767,13 +762,13 @@ fn what_several_files_shape_is_reported_and_not_edited() {
         .objects()
         .to_vec();
     objects[0].frozen = Some("is made of several files");
-    let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
+    let bundle = natsguard_policies::bundle::Bundle::new(objects, Some("default"));
     assert_eq!(
         findings(&bundle),
         ["deny service-route data[\"nats.conf\"].cluster.routes[0]: \
           nats://nats-headless:6222 leads to any pod of StatefulSet messaging/nats"]
     );
-    let (report, _) = check(&bundle, &Settings::default());
+    let (report, _) = check(&bundle, &settings());
     assert_eq!(
         report.findings[0].finding.remedy,
         "name each pod, as in nats://nats-0.nats-headless.messaging.svc.cluster.local:6222; ConfigMap nats is made of \
@@ -787,10 +782,10 @@ fn nothing_keeps_a_repair_away_that_nobody_wants() {
     let bundle = Cluster::with_routes(&["nats://nats-headless:6222"]).bundle();
     let mut objects = bundle.objects().to_vec();
     objects[0].frozen = Some("is made of several files");
-    let bundle = natsguard_policies::bundle::Bundle::new(objects, None);
+    let bundle = natsguard_policies::bundle::Bundle::new(objects, Some("default"));
     let settings = Settings {
         action: Some(Action::Warn),
-        ..Settings::default()
+        ..settings()
     };
     let (report, _) = check(&bundle, &settings);
     let judged = &report.findings[0];
@@ -826,7 +821,10 @@ fn more_routes_than_any_cluster_has_are_not_judged() {
         "--cluster=nats://0.0.0.0:6222",
         format!("--routes={routes}")
     ]);
-    let report = findings(&natsguard_policies::bundle::Bundle::new(objects, None));
+    let report = findings(&natsguard_policies::bundle::Bundle::new(
+        objects,
+        Some("default"),
+    ));
     assert_eq!(report.len(), 1, "{report:?}");
     assert!(report[0].starts_with("warn opaque-routes"), "{report:?}");
 }

@@ -4,7 +4,7 @@ use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, bundle, check, findings, lines, set};
+use crate::support::{Cluster, bundle, check, findings, lines, set, settings};
 
 /// A single server with a store in `/data/js`, on this volume (YAML flow), with more documents.
 fn on_volume(volume: &str, more: &str) -> Vec<String> {
@@ -799,7 +799,7 @@ fn replicas_are_kept_apart_by_what_is_added_to_what_is_there() {
     let zone = "      affinity:\n        nodeAffinity:\n        podAntiAffinity:\n          \
                 requiredDuringSchedulingIgnoredDuringExecution:\n          \
                 - {topologyKey: topology.kubernetes.io/zone, labelSelector: {matchLabels: {app: nats}}}\n";
-    let (_, repaired) = check(&bundle(&set(zone)), &Settings::default());
+    let (_, repaired) = check(&bundle(&set(zone)), &settings());
     let affinity = &repaired.bundle.objects()[0].value["spec"]["template"]["spec"]["affinity"];
     let selector = json!({"matchLabels": {"app": "nats"}});
     assert_eq!(
@@ -880,7 +880,7 @@ fn odd_input_has_an_answer() {
     ] {
         let text =
             format!("apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: nats}}\n{spec}\n");
-        check(&bundle(&text), &Settings::default());
+        check(&bundle(&text), &settings());
     }
     let no_selector = set("").replace("  selector: {matchLabels: {app: nats}}\n", "");
     assert_eq!(

@@ -4,9 +4,17 @@ use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::conf;
 use natsguard_policies::engine::{Repaired, Report, evaluate, repair};
 use natsguard_policies::patch::patch;
-use natsguard_policies::policy::Action;
+use natsguard_policies::policy::{Action, Finding};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
+
+/// The default settings in a cluster whose DNS domain is known.
+pub fn settings() -> Settings {
+    Settings {
+        cluster_domain: Some("cluster.local".to_owned()),
+        ..Settings::default()
+    }
+}
 
 /// The objects of a YAML stream.
 pub fn objects(yaml: &str) -> Vec<Value> {
@@ -26,28 +34,32 @@ pub fn set(spec: &str) -> String {
     )
 }
 
-/// The objects of a YAML stream as a bundle.
+/// The objects of a YAML stream as a bundle; those that state no namespace are in `default`.
 pub fn bundle(yaml: &str) -> Bundle {
-    Bundle::new(objects(yaml).into_iter().map(Object::new).collect(), None)
+    Bundle::new(
+        objects(yaml).into_iter().map(Object::new).collect(),
+        Some("default"),
+    )
 }
 
 /// Evaluates, and one line a finding: `action policy field: detail`.
 pub fn findings(bundle: &Bundle) -> Vec<String> {
-    lines(&check(bundle, &Settings::default()).0)
+    lines(&check(bundle, &settings()).0)
 }
 
-/// One line a finding.
+/// One line a finding, and one for each thing that could not be judged.
 pub fn lines(report: &Report) -> Vec<String> {
-    report
-        .findings
-        .iter()
-        .map(|judged| {
-            let finding = &judged.finding;
-            format!(
-                "{} {} {}: {}",
-                judged.action, finding.policy, finding.place.field, finding.detail
-            )
-        })
+    let line = |action: &dyn std::fmt::Display, finding: &Finding| {
+        format!(
+            "{action} {} {}: {}",
+            finding.policy, finding.place.field, finding.detail
+        )
+    };
+    let findings = report.findings.iter();
+    let unchecked = report.unchecked.iter();
+    findings
+        .map(|judged| line(&judged.action, &judged.finding))
+        .chain(unchecked.map(|finding| line(&"unchecked", finding)))
         .collect()
 }
 
@@ -221,7 +233,7 @@ spec:
 
     /// The routes after repair.
     pub fn repaired_routes(&self) -> Vec<String> {
-        let (_, repaired) = check(&self.bundle(), &Settings::default());
+        let (_, repaired) = check(&self.bundle(), &settings());
         let text = repaired.bundle.objects()[0].value["data"]["nats.conf"]
             .as_str()
             .unwrap()

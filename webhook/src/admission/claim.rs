@@ -36,7 +36,12 @@ fn follows(claim: &Object, template: &Value, bundle: &Bundle) -> bool {
     let is_of_class = match (class(&claim.value), class(template)) {
         // The apiserver fills in the default class before it asks.
         (Some(name), None) => {
-            let class = bundle.lookup("storage.k8s.io", "StorageClass", "", name);
+            let class = bundle.lookup(
+                bundle.referrer(claim),
+                "storage.k8s.io",
+                "StorageClass",
+                name,
+            );
             let class = class.found().map(|(_, class)| &class.value);
             class.and_then(|class| text(class, DEFAULT)) == Some("true")
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use json_patch::Patch;
-use natsguard_policies::bundle::{Bundle, Object, ObjectId};
+use natsguard_policies::bundle::{Bundle, Object, ObjectId, Referrer};
 use natsguard_policies::engine::{evaluate, repair_where, unused_files};
 use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
@@ -245,11 +245,15 @@ impl<'a> Case<'a> {
             name,
         } = self.subject;
         let object = Object {
-            value: self.object.clone(),
             frozen: self.change().frozen(),
+            ..Object::new(self.object.clone())
         };
         let bundle = self.facts.bundle(&self.subject, Some(object));
-        let (id, _) = bundle.lookup(group, kind, namespace, name).found()?;
+        let own = Referrer {
+            namespace: Some(namespace),
+            origin: None,
+        };
+        let (id, _) = bundle.lookup(own, group, kind, name).found()?;
         Some((bundle, id))
     }
 

@@ -162,6 +162,7 @@ mod tests {
                 remedy: String::new(),
                 fix: None,
                 otherwise: None,
+                is_unchecked: false,
                 rests_on_workload: false,
             },
             action: Action::Deny,

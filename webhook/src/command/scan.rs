@@ -186,11 +186,11 @@ async fn list(
 /// Looks at one workload. `None` when it runs no NATS server after all.
 async fn look(
     cluster: &Arc<dyn Cluster>,
-    settings: &Settings,
+    settings: &Arc<Settings>,
     workload: &Value,
     is_plan: bool,
 ) -> Option<Looked> {
-    let seen = see(cluster, workload, Instant::now() + PATIENCE).await?;
+    let seen = see(cluster, settings, workload, Instant::now() + PATIENCE).await?;
     if !seen.is_server() {
         return None;
     }

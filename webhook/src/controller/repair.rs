@@ -221,8 +221,9 @@ impl Repairer {
         };
         let set = set.filter(|set| set.pointer("/metadata/deletionTimestamp").is_none());
         let deadline = Instant::now() + SEEING;
+        let settings = self.settings.load_full();
         let seen = match &set {
-            Some(set) => live::see(&self.cluster, set, deadline).await,
+            Some(set) => live::see(&self.cluster, &settings, set, deadline).await,
             None => None,
         };
         let (Some(set), Some(seen)) = (set, seen) else {
@@ -243,7 +244,7 @@ impl Repairer {
         } else {
             self.unseen.end(&key);
         }
-        let (settings, owned) = (self.settings.load_full(), self.options.owned);
+        let owned = self.options.owned;
         let planned = spawn_blocking(move || plan(&seen, &settings, owned)).await;
         let plan = planned.map_err(|_| RepairError::Broken {
             set: format!("{namespace}/{name}"),

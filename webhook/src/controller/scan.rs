@@ -290,7 +290,7 @@ impl Scanner {
         };
         namespace.begin();
         let cluster: Arc<dyn Cluster> = Arc::clone(namespace) as _;
-        let seen = live::see(&cluster, &value, Instant::now() + PATIENCE).await;
+        let seen = live::see(&cluster, settings, &value, Instant::now() + PATIENCE).await;
         drop(value);
         let Some(seen) = seen.filter(|_| !namespace.is_unread()) else {
             return Judged::Unread;

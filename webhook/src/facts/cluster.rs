@@ -219,8 +219,10 @@ fn name(name: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
+/// A volume that nobody has claimed yet may be bound to any claim.
 fn is_wanted(value: &Value, query: &Query) -> bool {
-    *query.resource != VOLUMES || value["spec"]["claimRef"]["namespace"] == query.namespace
+    let claimed_from = &value["spec"]["claimRef"]["namespace"];
+    *query.resource != VOLUMES || claimed_from.is_null() || *claimed_from == query.namespace
 }
 
 /// An object without what no rule reads, and with its type, which items of lists don't carry.

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use natsguard_policies::bundle::Referrer;
 use serde_json::json;
 
 use super::resource::{
@@ -37,8 +38,9 @@ fn set() -> Value {
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "nats", "namespace": "messaging"},
         "spec": {
             "replicas": 5, "serviceName": "nats-headless", "ordinals": {"start": 2},
-            "template": {"spec": {
-                "containers": [{"name": "nats", "image": "nats", "volumeMounts": [
+            "selector": {"matchLabels": {"app": "nats"}},
+            "template": {"metadata": {"labels": {"app": "nats"}}, "spec": {
+                "containers": [{"name": "nats", "image": "nats", "args": ["-c", "/c/nats.conf"], "volumeMounts": [
                     {"name": "config", "mountPath": "/c"}, {"name": "more", "mountPath": "/m"}, {"name": "data", "mountPath": "/d"}
                 ]}],
                 "volumes": [
@@ -50,6 +52,21 @@ fn set() -> Value {
             "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}}]
         }
     })
+}
+
+fn map(name: &str, text: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "messaging"},
+        "data": {"nats.conf": text}
+    })
+}
+
+/// A store on the claims of the set, and a file more.
+const CONF: &str = "jetstream { store_dir: /d }\ninclude ../m/more.conf\n";
+
+fn config() -> (Query, Known) {
+    let map = map("nats-config", CONF);
+    (named(&CONFIG_MAPS, "nats-config"), found(&[map]))
 }
 
 fn subject<'a>(kind: &'a str, name: &'a str) -> Subject<'a> {
@@ -65,10 +82,20 @@ async fn walk(fake: Fake, subject: Subject<'_>, object: &Value) -> (Facts, Vec<Q
     let fake = Arc::new(fake);
     let cluster: Arc<dyn Cluster> = Arc::clone(&fake) as _;
     let deadline = Instant::now() + Duration::from_secs(1);
-    let facts = gather(&cluster, &subject, &[object], deadline).await;
+    let turns = Arc::new(Semaphore::new(1));
+    let objects = vec![Arc::new(object.clone())];
+    let inquiry = Inquiry::new(&subject, objects, Arc::new(crate::fake::settings()), turns);
+    let facts = gather(&cluster, inquiry, deadline).await;
     let mut asked = fake.asked.lock().unwrap().clone();
     asked.sort();
     (facts, asked)
+}
+
+fn messaging() -> Referrer<'static> {
+    Referrer {
+        namespace: Some("messaging"),
+        origin: None,
+    }
 }
 
 fn named(resource: &'static Resource, name: &str) -> Query {
@@ -77,11 +104,14 @@ fn named(resource: &'static Resource, name: &str) -> Query {
 
 #[tokio::test(start_paused = true)]
 async fn a_workload_leads_to_all_that_its_rules_read() {
-    let claim = json!({"metadata": {"name": "data-nats-3"}, "spec": {"volumeName": "pv-3"}});
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data-nats-3"},
+        "spec": {"volumeName": "pv-3"}
+    });
     let known = [
+        config(),
         (named(&CLAIMS, "data-nats-2"), Known::Absent),
         (named(&CLAIMS, "data-nats-3"), found(&[claim])),
-        (Query::all(&SERVICES, "messaging"), found(&[])),
     ];
     let fake = Fake {
         known: known.into_iter().collect(),
@@ -90,14 +120,11 @@ async fn a_workload_leads_to_all_that_its_rules_read() {
     let start = Instant::now();
     let (facts, asked) = walk(fake, subject("StatefulSet", "nats"), &set()).await;
     let mut expected = vec![
-        Query::all(&STATEFUL_SETS, "messaging"),
-        Query::all(&SERVICES, "messaging"),
-        Query::all(&NODES, ""),
         Query::all(&VOLUMES, "messaging"),
+        Query::all(&NODES, ""),
         named(&CONFIG_MAPS, "nats-config"),
         named(&CONFIG_MAPS, "extra"),
         named(&SECRETS, "auth"),
-        named(&SERVICES, "nats-headless"),
         named(&CLAIMS, "data-nats-2"),
         named(&CLAIMS, "data-nats-3"),
         named(&CLAIMS, "data-nats-4"),
@@ -111,6 +138,33 @@ async fn a_workload_leads_to_all_that_its_rules_read() {
     // What never answers costs the deadline once, not once a question.
     assert_eq!(start.elapsed(), Duration::from_secs(1));
     assert_eq!(facts.unknown(), asked.len() - 3);
+    assert_eq!(facts.beyond().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_lead_to_the_services_that_they_may_name() {
+    let conf = "cluster { port: 6222, routes: [nats://nats-headless:6222, nats://other:6222] }";
+    let known = [
+        (
+            named(&CONFIG_MAPS, "nats-config"),
+            found(&[map("nats-config", conf)]),
+        ),
+        (Query::all(&SERVICES, "messaging"), found(&[])),
+        (named(&SERVICES, "nats-headless"), Known::Absent),
+    ];
+    let fake = Fake {
+        known: known.into_iter().collect(),
+        ..Fake::default()
+    };
+    let (_, asked) = walk(fake, subject("StatefulSet", "nats"), &set()).await;
+    // A list can't say that the governing Service is not there; what else a route names is not asked for by name.
+    for query in [
+        Query::all(&SERVICES, "messaging"),
+        named(&SERVICES, "nats-headless"),
+    ] {
+        assert!(asked.contains(&query), "{query:?}");
+    }
+    assert!(!asked.contains(&named(&SERVICES, "other")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,12 +172,14 @@ async fn a_file_leads_to_those_who_mount_it_and_to_nothing_when_nobody_does() {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "extra", "namespace": "messaging"}});
     let sets = Query::all(&STATEFUL_SETS, "messaging");
     let fake = || Fake {
-        known: [(sets.clone(), found(&[set()]))].into_iter().collect(),
+        known: [(sets.clone(), found(&[set()])), config()]
+            .into_iter()
+            .collect(),
         ..Fake::default()
     };
     let (_, asked) = walk(fake(), subject("ConfigMap", "extra"), &map).await;
     assert!(asked.contains(&named(&CONFIG_MAPS, "nats-config")));
-    assert!(asked.contains(&Query::all(&SERVICES, "messaging")));
+    assert!(asked.contains(&named(&CLASSES, "fast")));
     for (kind, name) in [
         ("ConfigMap", "other"),
         ("Secret", "extra"),
@@ -147,7 +203,9 @@ async fn a_file_leads_to_those_who_mount_it_and_to_nothing_when_nobody_does() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_of_what_is_no_server() {
     let mut other = set();
-    other["spec"]["template"]["spec"]["containers"][0]["image"] = "postgres".into();
+    let container = &mut other["spec"]["template"]["spec"]["containers"][0];
+    container["image"] = "postgres".into();
+    container["args"] = json!([]);
     let (_, asked) = walk(Fake::default(), subject("StatefulSet", "nats"), &other).await;
     assert!(asked.is_empty());
     let sets = Query::all(&STATEFUL_SETS, "messaging");
@@ -160,15 +218,57 @@ async fn nothing_is_read_of_what_is_no_server() {
     assert_eq!(asked, [sets]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_review_asks_no_more_than_so_many_questions() {
+/// A file that includes so many others, each of a ConfigMap of its own.
+fn including(count: usize) -> (Value, String) {
     let mut set = set();
-    let volumes: Vec<Value> = (0..500)
-        .map(|index| json!({"name": "config", "configMap": {"name": format!("c-{index}")}}))
-        .collect();
-    set["spec"]["template"]["spec"]["volumes"] = Value::from(volumes);
-    let (_, asked) = walk(Fake::default(), subject("StatefulSet", "nats"), &set).await;
+    let spec = &mut set["spec"]["template"]["spec"];
+    let more = (0..count).map(
+        |index| json!({"name": format!("v{index}"), "configMap": {"name": format!("c{index:02}")}}),
+    );
+    let volumes = spec["volumes"].as_array_mut().unwrap();
+    volumes.extend(more);
+    let mounts = (0..count)
+        .map(|index| json!({"name": format!("v{index}"), "mountPath": format!("/c/c{index}")}));
+    let mounted = spec["containers"][0]["volumeMounts"].as_array_mut();
+    mounted.unwrap().extend(mounts);
+    let includes = (0..count).map(|index| format!("include c{index}/nats.conf\n"));
+    (set, includes.collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_more_than_the_bound_is_said_to_be() {
+    let (set, includes) = including(500);
+    let known = [(
+        named(&CONFIG_MAPS, "nats-config"),
+        found(&[map("nats-config", &includes)]),
+    )];
+    let fake = Fake {
+        known: known.into_iter().collect(),
+        ..Fake::default()
+    };
+    let (facts, asked) = walk(fake, subject("StatefulSet", "nats"), &set).await;
     assert_eq!(asked.len(), MAX_QUERIES);
+    assert!(facts.beyond().count() >= 500 - MAX_QUERIES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_rules_do_not_use_takes_nothing_from_what_they_do() {
+    let mut set = set();
+    let spec = &mut set["spec"]["template"]["spec"];
+    let decoys = (0..500).map(|index| json!({"name": format!("v{index}"), "configMap": {"name": format!("a-{index}"), "optional": true}}));
+    let volumes = spec["volumes"].as_array_mut().unwrap();
+    volumes.extend(decoys);
+    let mounts = (0..500)
+        .map(|index| json!({"name": format!("v{index}"), "mountPath": format!("/decoy/{index}")}));
+    let mounted = spec["containers"][0]["volumeMounts"].as_array_mut();
+    mounted.unwrap().extend(mounts);
+    let fake = Fake {
+        known: [config()].into_iter().collect(),
+        ..Fake::default()
+    };
+    let (facts, asked) = walk(fake, subject("StatefulSet", "nats"), &set).await;
+    assert!(asked.contains(&named(&CLASSES, "fast")));
+    assert_eq!(facts.beyond().count(), 0);
 }
 
 #[test]
@@ -194,7 +294,7 @@ fn the_object_under_review_takes_the_place_of_the_one_that_is_kept() {
     assert!(matches!(
         facts
             .bundle(&subject, None)
-            .lookup("", "ConfigMap", "messaging", "b"),
+            .lookup(messaging(), "", "ConfigMap", "b"),
         natsguard_policies::bundle::Lookup::Absent
     ));
 }
@@ -235,20 +335,20 @@ fn secrets_are_read_by_name_only_and_nothing_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_review_holds_no_more_than_so_many_bytes() {
-    let large = json!({"data": {"nats.conf": "#".repeat(1 << 20)}});
-    let mut set = set();
-    set["spec"]["template"]["spec"]["volumes"] = (0..40)
-        .map(|index| json!({"name": format!("v{index}"), "configMap": {"name": format!("c{index:02}")}}))
-        .collect();
-    set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = (0..40)
-        .map(|index| json!({"name": format!("v{index}"), "mountPath": format!("/{index}")}))
-        .collect();
+    let large = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"nats.conf": "#".repeat(1 << 20)}
+    });
+    let (set, includes) = including(40);
     let maps = (0..40).map(|index| {
         let query = named(&CONFIG_MAPS, &format!("c{index:02}"));
         (query, found(std::slice::from_ref(&large)))
     });
+    let main = (
+        named(&CONFIG_MAPS, "nats-config"),
+        found(&[map("nats-config", &includes)]),
+    );
     let fake = Fake {
-        known: maps.collect(),
+        known: maps.chain([main]).collect(),
         ..Fake::default()
     };
     let (facts, _) = walk(fake, subject("StatefulSet", "nats"), &set).await;
@@ -259,4 +359,5 @@ async fn a_review_holds_no_more_than_so_many_bytes() {
     let known: Vec<usize> = (0..40).filter(|index| is_known(*index)).collect();
     // Always the same ones, in the order of their names.
     assert_eq!(known, (0..7).collect::<Vec<_>>());
+    assert!(facts.beyond().count() >= 33);
 }

@@ -63,6 +63,7 @@ fn verdict(set: Value, settings: &Settings) -> Verdict {
         id: 0,
         unknown: Vec::new(),
         late: Vec::new(),
+        beyond: Vec::new(),
     };
     let report = seen.report(settings);
     Verdict::new(&seen, &report, settings, usize::MAX).unwrap()
@@ -263,6 +264,7 @@ fn a_report_holds_so_many_results_and_its_summary_counts_them_all() {
         id: 0,
         unknown: Vec::new(),
         late: Vec::new(),
+        beyond: Vec::new(),
     };
     let settings = settings(&json!([]));
     let mut found = seen.report(&settings);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use natsguard_policies::bundle::{Bundle, Object, ObjectId};
+use natsguard_policies::bundle::{Bundle, Object, ObjectId, Referrer};
 use natsguard_policies::engine::{Judged, repair_where};
 use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
@@ -131,10 +131,11 @@ fn unmarked(seen: &Seen, plan: &Plan, owned: bool) -> Vec<(Target, Value)> {
             namespace,
             name,
         } = target;
-        let (id, _) = seen
-            .bundle
-            .lookup("", kind.name(), namespace, name)
-            .found()?;
+        let by = Referrer {
+            namespace: Some(namespace),
+            origin: None,
+        };
+        let (id, _) = seen.bundle.lookup(by, "", kind.name(), name).found()?;
         let (_, object) = lasting(&seen.bundle, id)?;
         let is_left = object.frozen.is_some()
             || is_marked(&object.value)

@@ -10,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::request::Parts;
 use kube::Client;
-use natsguard_policies::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -179,7 +178,7 @@ impl Apiserver {
 
     /// What `/mutate` makes of an update.
     async fn admit(&self, old: &Value, new: Value) -> Value {
-        let settings = Arc::new(ArcSwap::from_pointee(Settings::default()));
+        let settings = Arc::new(ArcSwap::from_pointee(fake::settings()));
         let cluster = Arc::new(Kube::new(self.client_of(false)));
         let admission = Admission::new(settings, cluster);
         let kind = json!({"group": "", "version": "v1", "kind": new["kind"]});

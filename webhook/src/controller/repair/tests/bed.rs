@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use natsguard_policies::settings::Settings;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 use super::super::{Next, Options, RepairError, Repairer};
 use super::apiserver::{Apiserver, path};
 use crate::facts::cluster::Kube;
+use crate::fake;
 
 const START: i64 = 1_800_000_000;
 pub(super) const RESTART_AFTER: Duration = Duration::from_secs(40);
@@ -122,7 +122,7 @@ impl Bed {
             writes_per_second: 10,
             restart_after: RESTART_AFTER,
         };
-        let settings = Arc::new(ArcSwap::from_pointee(Settings::default()));
+        let settings = Arc::new(ArcSwap::from_pointee(fake::settings()));
         let cluster = Arc::new(Kube::new(server.client()));
         let began = Instant::now();
         let mut repairer = Repairer::new(

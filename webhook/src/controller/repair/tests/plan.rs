@@ -15,10 +15,10 @@ use crate::live::Seen;
 fn seen(objects: Vec<Value>) -> Seen {
     let kept = |value| Object {
         frozen: frozen(&value),
-        value,
+        ..Object::new(value)
     };
     let objects = objects.into_iter().map(kept).collect();
-    let mut bundle = Bundle::new(objects, None);
+    let mut bundle = Bundle::new(objects, Some("default"));
     bundle.set_live();
     let mut sets = bundle.of_kind("apps", "StatefulSet").map(|(id, _)| id);
     let id = sets.next().unwrap();
@@ -29,11 +29,12 @@ fn seen(objects: Vec<Value>) -> Seen {
         id,
         unknown: Vec::new(),
         late: Vec::new(),
+        beyond: Vec::new(),
     }
 }
 
 fn planned(objects: Vec<Value>, owned: bool) -> Plan {
-    plan(&seen(objects), &Settings::default(), owned)
+    plan(&seen(objects), &crate::fake::settings(), owned)
 }
 
 /// `kind name: policies` of what is touched.
