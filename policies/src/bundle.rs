@@ -161,8 +161,8 @@ type Namesakes = BTreeMap<String, Vec<ObjectId>>;
 #[derive(Debug, Clone, Default)]
 pub struct Bundle {
     objects: Vec<Object>,
-    /// By `<group>/<kind>/<name>`.
-    index: BTreeMap<String, Namesakes>,
+    /// By group, kind and name.
+    index: BTreeMap<String, BTreeMap<String, BTreeMap<String, Namesakes>>>,
     kinds: BTreeMap<(String, String), Vec<ObjectId>>,
     /// The PersistentVolumes that name a claim, by the claim's name.
     volumes: BTreeMap<String, Vec<ObjectId>>,
@@ -209,7 +209,7 @@ impl Bundle {
             namespace: namespace.map(str::to_owned),
             ..Self::default()
         };
-        let mut index: BTreeMap<_, Namesakes> = BTreeMap::new();
+        let mut index: BTreeMap<_, BTreeMap<_, BTreeMap<_, Namesakes>>> = BTreeMap::new();
         let mut volumes: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         let mut scaled: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
@@ -239,7 +239,11 @@ impl Bundle {
                 }
             }
             index
-                .entry(name_of(object.group(), object.kind(), object.name()))
+                .entry(object.group().to_owned())
+                .or_default()
+                .entry(object.kind().to_owned())
+                .or_default()
+                .entry(object.name().to_owned())
                 .or_default()
                 .entry(bundle.namespace(object).unwrap_or_default().to_owned())
                 .or_default()
@@ -263,6 +267,8 @@ impl Bundle {
         let is_repeated: Vec<ObjectId> = self
             .index
             .values()
+            .flat_map(BTreeMap::values)
+            .flat_map(BTreeMap::values)
             .flat_map(Namesakes::values)
             .filter(|ids| ids.len() > 1)
             .flatten()
@@ -448,7 +454,7 @@ impl Bundle {
     }
 
     fn namesakes(&self, group: &str, kind: &str, name: &str) -> Option<&Namesakes> {
-        self.index.get(&name_of(group, kind, name))
+        self.index.get(group)?.get(kind)?.get(name)
     }
 
     /// The PersistentVolumes whose `claimRef` names a claim; what is not here may be.
@@ -581,10 +587,6 @@ fn nearness(one: Option<&str>, other: Option<&str>) -> usize {
         .zip(folders(other))
         .take_while(|(one, other)| one == other)
         .count()
-}
-
-fn name_of(group: &str, kind: &str, name: &str) -> String {
-    format!("{group}/{kind}/{name}")
 }
 
 fn addresses_of(service: &Object) -> impl Iterator<Item = IpAddr> {

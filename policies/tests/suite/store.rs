@@ -428,7 +428,8 @@ fn an_exemption_by_the_labels_of_a_namespace_holds_where_they_are_known() {
             .map(|judged| judged.finding.remedy);
         (remedies.collect::<Vec<_>>(), report.exempted.len())
     };
-    let remedy = "put the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass";
+    let remedy =
+        "put the store on a local disk or a block device, as a StorageClass of such volumes gives";
     assert_eq!(with(Some(json!({"tier": "sandbox"}))), (vec![], 1));
     assert_eq!(
         with(Some(json!({"tier": "gold"}))),
