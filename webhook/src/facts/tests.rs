@@ -106,7 +106,7 @@ fn named(resource: &'static Resource, name: &str) -> Query {
 async fn a_workload_leads_to_all_that_its_rules_read() {
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data-nats-3"},
-        "spec": {"volumeName": "pv-3"}
+        "spec": {"storageClassName": "fast", "volumeName": "pv-3"}
     });
     let known = [
         config(),

@@ -104,8 +104,8 @@ fn a_report_says_what_stands_where_and_what_to_do() {
                 "severity": "high",
                 "scored": true,
                 "message": "JetStream's store lies on a network file system: volume store of StatefulSet legacy/nats: \
-                    NFS: volume store, nfs; to mend it, put the store on a local disk or a block device: a \
-                    volumeClaimTemplate of such a StorageClass",
+                    NFS: volume store, nfs; to mend it, put the store on a local disk or a block device, as a \
+                    StorageClass of such volumes gives",
                 "properties": {
                     "action": "deny", "field": "spec.template.spec.volumes[0].nfs", "object": "StatefulSet nats",
                 },
@@ -190,7 +190,7 @@ fn a_fault_says_that_its_exemption_expired() {
         result["message"],
         "the exemption of network-filesystem in legacy expired on 2027-06-30: JetStream's store lies on a network file \
          system: volume store of StatefulSet legacy/nats: NFS: volume store, nfs; to mend it, put the store on a local \
-         disk or a block device: a volumeClaimTemplate of such a StorageClass"
+         disk or a block device, as a StorageClass of such volumes gives"
     );
     assert_eq!(result["properties"]["expired"], "2027-06-30");
     assert_eq!(result["properties"]["exemption"], "moves in June");

@@ -37,6 +37,20 @@ fn settings(exemptions: &Value) -> Arc<Settings> {
 
 /// A workload with its store on NFS, or in the pod.
 fn workload(image: &str, on_nfs: bool) -> Value {
+    let args = match image {
+        "nats" => json!([
+            "-c",
+            "/etc/nats/nats.conf",
+            "-js",
+            "-sd",
+            "/data",
+            "--cluster",
+            "nats://0.0.0.0:6222",
+            "--routes",
+            "nats://nats-0.nats:6222"
+        ]),
+        _ => json!(["-D", "/data"]),
+    };
     let volume = if on_nfs {
         json!({"name": "store", "nfs": {"server": "10.0.0.1", "path": "/x"}})
     } else {
@@ -48,7 +62,7 @@ fn workload(image: &str, on_nfs: bool) -> Value {
             "replicas": 1, "serviceName": "nats",
             "template": {"spec": {
                 "containers": [{
-                    "name": "nats", "image": image, "args": ["-js", "-sd", "/data"],
+                    "name": "nats", "image": image, "args": args,
                     "volumeMounts": [{"name": "store", "mountPath": "/data"}, {"name": "config", "mountPath": "/etc/nats"}],
                 }],
                 "volumes": [volume, {"name": "config", "configMap": {"name": "nats"}}],
@@ -528,7 +542,7 @@ async fn without_reports_a_fault_is_said_on_its_workload_once_an_hour() {
         format!(
             "{kind}/{name}: StandingFault: network-filesystem: JetStream's store lies on a network file system: volume \
              store of {kind} {namespace}/{name}: NFS: volume store, nfs; to mend it, put the store on a local disk or a \
-             block device: a volumeClaimTemplate of such a StorageClass"
+             block device, as a StorageClass of such volumes gives"
         )
     };
     bed.scanner.once().await;
