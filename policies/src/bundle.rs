@@ -476,8 +476,13 @@ impl Bundle {
         }
     }
 
-    /// The Services that have an address.
-    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &Object> {
+    /// The Services that have an address; those of a namespace matter.
+    pub fn services_at(
+        &self,
+        namespace: Option<&str>,
+        address: IpAddr,
+    ) -> impl Iterator<Item = &Object> {
+        self.ask("", "Service", namespace.unwrap_or_default(), None);
         let ids = self.addresses.get(&address).map_or(&[][..], Vec::as_slice);
         ids.iter().filter_map(|id| self.objects.get(*id))
     }

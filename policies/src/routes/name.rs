@@ -223,7 +223,7 @@ impl<'a, 'd> Names<'a, 'd> {
         let is_its_service = self
             .workload
             .bundle
-            .services_at(address)
+            .services_at(self.workload.namespace, address)
             .any(|service| self.workload.is_selected_by(service));
         Some(if is_its_service {
             Named::Service

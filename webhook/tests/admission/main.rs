@@ -11,6 +11,7 @@
 )]
 
 mod create;
+mod equal;
 mod hostile;
 mod manifests;
 mod parts;

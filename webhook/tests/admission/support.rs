@@ -79,7 +79,9 @@ fn answer(objects: &[Value], query: &Query) -> Known {
         object["apiVersion"] == query.resource.api_version()
             && object["kind"] == query.resource.kind
             && match (&query.select, query.resource.kind) {
-                (Select::All, "PersistentVolume") => claimed == Some(&query.namespace),
+                (Select::All, "PersistentVolume") => {
+                    claimed.is_none_or(|from| from == query.namespace)
+                }
                 _ => namespace == query.namespace,
             }
     });
