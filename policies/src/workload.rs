@@ -528,7 +528,13 @@ fn configuration<'a>(
         Some(flag) => command
             .absolute(&flag.value)
             .unwrap_or_else(|| mounts::clean(&flag.value)),
-        None if command.overrides_image && !may_be_default => return Some(Configuration::None),
+        None if command.overrides_image && !may_be_default => {
+            // Without any argument the file that is mounted where servers have theirs is meant for this one.
+            match mounted_default(container).filter(|_| command.flags().is_empty()) {
+                Some((path, _)) => path.to_owned(),
+                None => return Some(Configuration::None),
+            }
+        }
         None => match mounted_default(container) {
             Some((path, _)) => path.to_owned(),
             None if candidate.evidence == Evidence::Flags => return Some(Configuration::None),

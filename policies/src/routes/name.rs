@@ -99,9 +99,12 @@ impl<'a, 'd> Names<'a, 'd> {
 
     /// Why the longest form is not the full name, as a part of a sentence.
     pub fn unknown(&self) -> Option<&'static str> {
-        match self.longest() {
-            Form::Full => None,
-            Form::Svc => Some(
+        match (self.longest(), self.workload.bundle.is_live()) {
+            (Form::Full, _) => None,
+            (Form::Svc, true) => {
+                Some("the DNS domain is not known, so the names of pods end in .svc")
+            }
+            (Form::Svc, false) => Some(
                 "the DNS domain is not known (--cluster-domain), so the names of pods end in .svc",
             ),
             _ => {

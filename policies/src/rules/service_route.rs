@@ -22,7 +22,7 @@
 //!
 //! ## Repair
 //!
-//! The entry becomes one route to each pod that has none yet, by its full name
+//! The entry becomes one route to each pod that has none yet, by its full name, as far as it is known (see short-route),
 //! `<pod>.<headless-service>.<namespace>.svc.<cluster-domain>`, with the entry's scheme and credentials and the port the
 //! server listens on (a Service may map another one). With cluster TLS the name is the longest that the certificate in
 //! hand covers. There is no repair, and the object is refused, where pods have no names of their own because the governing

@@ -23,7 +23,9 @@
 //!
 //! ## Repair
 //!
-//! The host becomes the full name; scheme, credentials and order stay. Cluster TLS checks the host of a route against
+//! The host becomes the full name, or as much of it as is known: without a namespace (the object's, `--namespace`)
+//! `<pod>.<service>` is right, without a DNS domain (`--cluster-domain`, or one that other names of the input end in) the name
+//! ends in `.svc`. Both resolve wherever the pods run. Scheme, credentials and order stay. Cluster TLS checks the host of a route against
 //! the certificate, so with TLS there is a repair only when the certificate in hand (the mounted Secret, or the
 //! cert-manager Certificate that writes it) covers the full name, or when verification is off (`insecure: true`).
 //! Otherwise the warning says which name the certificate lacks.
