@@ -204,11 +204,12 @@ fn these_are_all_rights_of_the_webhook() {
 }
 
 /// Every right that the controller has.
-const CONTROLLER: [&str; 16] = [
+const CONTROLLER: [&str; 17] = [
     "ClusterRole /persistentvolumeclaims: get list watch",
     "ClusterRole /persistentvolumes: get list",
     "ClusterRole storage.k8s.io/storageclasses: get list watch",
     "ClusterRole /nodes: list",
+    "ClusterRole /namespaces: get",
     "ClusterRole apps/statefulsets: get list watch",
     "ClusterRole apps/daemonsets: list",
     "ClusterRole apps/deployments: list",
@@ -246,7 +247,7 @@ fn these_are_all_rights_of_the_controller() {
         .iter()
         .map(|line| line.replace("natsguard", "guard"))
         .collect();
-    everything.insert(9, "ClusterRole /secrets: get patch".to_owned());
+    everything.insert(10, "ClusterRole /secrets: get patch".to_owned());
     assert_eq!(of("ci/everything-values.yaml"), everything);
     let none = helm::template(&["--set", "controller.reports=none"]).expect("it renders");
     assert_eq!(

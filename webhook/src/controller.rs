@@ -7,6 +7,7 @@ mod problem;
 pub mod queue;
 pub mod repair;
 pub mod scan;
+pub mod scope;
 #[cfg(test)]
 mod tests;
 pub mod watch;

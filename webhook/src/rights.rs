@@ -98,6 +98,7 @@ pub fn webhook(uses: Uses) -> Vec<Right> {
 pub fn controller(tasks: Tasks) -> Vec<Right> {
     const WORKLOADS: &str = "workloads of these kinds are not looked at";
     const TOUCH: &str = "what is wrong with these is reported and not repaired";
+    const SCOPE: &str = "where webhook.namespaceSelector is set, nothing is looked at";
     const LATE: &str = "a workload that comes before these is looked at again after minutes only";
     const RESTART: &str = "pods that started with a wrong file are not restarted";
     const EVENTS: &str = "what the controller does is said in the log only";
@@ -106,6 +107,7 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
     const LEAD: &str = "the controller does nothing";
 
     let mut rights = facts(tasks.secrets);
+    rights.extend(each(("", "namespaces"), &["get"], Reach::Cluster, SCOPE));
     let mut add = |resource, verbs, without| {
         rights.extend(each(resource, verbs, Reach::Cluster, without));
     };

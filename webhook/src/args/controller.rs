@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::Selector;
 
 use super::duration::duration;
 use super::process::Process;
@@ -18,6 +20,10 @@ pub struct Controller {
     #[command(flatten)]
     /// Who leads.
     pub leader: Leader,
+    /// Namespaces to look at, by their labels, as a LabelSelector in JSON. kube-system, kube-public, kube-node-lease and natsguard's
+    /// own are none of them [default: all others].
+    #[arg(long, env = "NATSGUARD_NAMESPACE_SELECTOR", value_name = "SELECTOR", value_parser = selector, default_value = "{}", hide_default_value = true)]
+    pub namespace_selector: Selector,
     #[command(flatten)]
     /// Repairs.
     pub repairs: Repairs,
@@ -69,6 +75,11 @@ pub struct Scans {
         value_name = "KIND"
     )]
     pub reports: Reports,
+}
+
+fn selector(text: &str) -> Result<Selector, String> {
+    let selector: LabelSelector = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Selector::try_from(selector).map_err(|error| error.to_string())
 }
 
 fn period(text: &str) -> Result<Duration, String> {

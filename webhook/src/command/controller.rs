@@ -19,6 +19,7 @@ use crate::controller::metrics::Metrics;
 use crate::controller::missing::Missing;
 use crate::controller::repair::{Options as RepairOptions, Repairer};
 use crate::controller::scan::{Options as ScanOptions, Scanner};
+use crate::controller::scope::Scope;
 use crate::controller::watch::LASTS;
 use crate::controller::{self, Work};
 use crate::facts::Cluster;
@@ -75,12 +76,18 @@ impl Parts {
         let process = Process::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
         let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(client.clone()));
+        let namespace = args
+            .leader
+            .namespace
+            .unwrap_or_else(|| client.default_namespace().to_owned());
+        let scope = Scope::new(client.clone(), &namespace, args.namespace_selector);
         let missing = Arc::<Missing>::default();
         let repairer = Repairer::new(
             client.clone(),
             Arc::clone(&cluster),
             watch.current(),
             Arc::clone(&missing),
+            scope.clone(),
             RepairOptions {
                 owned: args.repairs.owned,
                 writes_per_second: args.repairs.writes_per_second,
@@ -93,16 +100,13 @@ impl Parts {
             cluster,
             watch.current(),
             Arc::clone(&missing),
+            scope,
             ScanOptions {
                 every: args.scans.scan_every,
                 reports: args.scans.reports,
             },
             &mut registry,
         );
-        let namespace = args
-            .leader
-            .namespace
-            .unwrap_or_else(|| client.default_namespace().to_owned());
         let elector = Elector::new(client.clone(), &namespace, &args.leader.lease, identity());
         let lifecycle = Arc::new(Lifecycle::new(&[]));
         let scraped = process.clone();

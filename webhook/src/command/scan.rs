@@ -22,6 +22,7 @@ use self::plan::Plan;
 use self::progress::Progress;
 use super::{SUCCESS, UNUSABLE, complain, rules, show, status};
 use crate::args::Scan;
+use crate::controller::scope::SYSTEM;
 use crate::facts::cluster::Kube;
 use crate::facts::{Cluster, Query};
 use crate::kubernetes::words;
@@ -173,6 +174,15 @@ async fn list(
     }
     if !problems.is_empty() {
         return Err(problems);
+    }
+    // Admission looks at none of these; a person who names one sees it.
+    if namespace.is_none() {
+        found.retain(|workload| {
+            let namespace = workload.pointer("/metadata/namespace");
+            !SYSTEM
+                .iter()
+                .any(|system| namespace == Some(&Value::from(*system)))
+        });
     }
     found.sort_by_cached_key(|workload| {
         ["/metadata/namespace", "/kind", "/metadata/name"].map(|pointer| {

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use crate::controller::digest;
 use crate::controller::missing::Missing;
+use crate::controller::scope::Scope;
 use crate::controller::watch::Key;
 use crate::facts::Cluster;
 use crate::facts::resource::SECRETS;
@@ -141,6 +142,7 @@ pub struct Repairer {
     /// For objects that are not there yet.
     absent: Waits<Key>,
     missing: Arc<Missing>,
+    scope: Scope,
     /// For servers that have still to start.
     starting: Waits<String>,
     /// Pods that were restarted, by uid of their StatefulSet and by name: never twice, whatever the clocks say.
@@ -168,6 +170,7 @@ impl Repairer {
         cluster: Arc<dyn Cluster>,
         settings: Arc<ArcSwap<Settings>>,
         missing: Arc<Missing>,
+        scope: Scope,
         options: Options,
         registry: &mut Registry,
     ) -> Self {
@@ -182,6 +185,7 @@ impl Repairer {
             unseen: Waits::default(),
             absent: Waits::from(MISSED),
             missing,
+            scope,
             starting: Waits::default(),
             restarted: Mutex::default(),
             notes: Notes::new(client, env::var("POD_NAME").ok()),
@@ -210,6 +214,14 @@ impl Repairer {
         name: &str,
         began: Instant,
     ) -> Result<Option<Next>, RepairError> {
+        let held = self.scope.holds(namespace).await;
+        let is_held = held.map_err(|error| RepairError::Read {
+            what: format!("Namespace {namespace}"),
+            error: objects::words(&error),
+        })?;
+        if !is_held {
+            return Ok(Some(Next::Wait));
+        }
         let read = self.objects.stateful_set(namespace, name).await;
         let set = read.map_err(|error| RepairError::Read {
             what: format!("StatefulSet {namespace}/{name}"),

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use super::missing::Missing;
 use super::repair::pace::Pace;
+use super::scope::Scope;
 use super::watch::Key;
 use crate::facts::Cluster;
 use crate::facts::resource::{Resource, STATEFUL_SETS};
@@ -98,6 +99,7 @@ pub struct Scanner {
     cluster: Arc<dyn Cluster>,
     settings: Arc<ArcSwap<Settings>>,
     missing: Arc<Missing>,
+    scope: Scope,
     options: Options,
     metrics: Metrics,
     pace: Arc<Pace>,
@@ -125,6 +127,7 @@ impl Scanner {
         cluster: Arc<dyn Cluster>,
         settings: Arc<ArcSwap<Settings>>,
         missing: Arc<Missing>,
+        scope: Scope,
         options: Options,
         registry: &mut Registry,
     ) -> Self {
@@ -135,6 +138,7 @@ impl Scanner {
             cluster,
             settings,
             missing,
+            scope,
             options,
             metrics: Metrics::new(registry),
             pace,
@@ -230,15 +234,24 @@ impl Scanner {
         found.sort();
         let most = share(found.len());
         let mut namespace = Arc::new(Namespace::new("", Arc::clone(&self.cluster)));
+        let mut is_held = Ok(false);
         let mut unread: BTreeMap<(String, &str), usize> = BTreeMap::new();
         for (workload, resource) in found {
             if namespace.name() != workload.namespace {
                 let cluster = Arc::clone(&self.cluster);
                 namespace = Arc::new(Namespace::new(&workload.namespace, cluster));
+                is_held = self.scope.holds(&workload.namespace).await;
+            }
+            if matches!(is_held, Ok(false)) {
+                continue;
             }
             // One at a time: each may hold some MiB of its namespace.
-            let judging = self.judge(&namespace, &workload, resource, settings, most);
-            let judged = caught(judging).await.unwrap_or(Judged::Unread);
+            let judged = if is_held.is_err() {
+                Judged::Unread
+            } else {
+                let judging = self.judge(&namespace, &workload, resource, settings, most);
+                caught(judging).await.unwrap_or(Judged::Unread)
+            };
             let why = match judged {
                 Judged::Server(verdict) => {
                     look.verdicts.insert(workload, *verdict);

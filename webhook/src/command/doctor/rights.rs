@@ -239,7 +239,7 @@ mod tests {
         };
         assert_eq!(
             asked("none", user, controller(tasks)).await,
-            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 34"
+            "ok        rights         system:serviceaccount:natsguard:natsguard-controller has all 35"
         );
         assert_eq!(
             asked("pods", user, controller(tasks)).await,

@@ -76,7 +76,7 @@ fn set(namespace: &str, name: &str) -> String {
 }
 
 impl Bed {
-    /// `legacy` has `bad` on NFS, `shop` has `good` and a database, and a Deployment on NFS.
+    /// `legacy` and `kube-system`, which nobody looks at, have `bad` on NFS, `shop` has `good` and a database, and a Deployment on NFS.
     fn new(reports: Reports, kinds: &[Kind]) -> Self {
         let server = Apiserver::default();
         let mut world = server.lock();
@@ -84,6 +84,7 @@ impl Bed {
         world.put(&set("legacy", "bad"), workload("nats", true));
         world.put(&set("shop", "good"), workload("nats", false));
         world.put(&set("shop", "database"), workload("postgres", true));
+        world.put(&set("kube-system", "bad"), workload("nats", true));
         let front = "/apis/apps/v1/namespaces/shop/deployments/front";
         world.put(front, workload("nats", true));
         drop(world);
@@ -95,11 +96,17 @@ impl Bed {
         };
         let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(server.client()));
         let (client, shared) = (server.client(), Arc::clone(&settings));
+        let scope = Scope::new(
+            server.client(),
+            "natsguard",
+            kube::core::Selector::default(),
+        );
         let scanner = Scanner::new(
             client,
             cluster,
             shared,
             Arc::default(),
+            scope,
             options,
             &mut registry,
         );

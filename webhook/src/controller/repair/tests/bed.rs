@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use kube::core::Selector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use super::super::{Next, Options, RepairError, Repairer};
 use super::apiserver::{Apiserver, path};
+use crate::controller::scope::Scope;
 use crate::facts::cluster::Kube;
 use crate::fake;
 
@@ -125,11 +127,13 @@ impl Bed {
         let settings = Arc::new(ArcSwap::from_pointee(fake::settings()));
         let cluster = Arc::new(Kube::new(server.client()));
         let began = Instant::now();
+        let scope = Scope::new(server.client(), "natsguard", Selector::default());
         let mut repairer = Repairer::new(
             server.client(),
             cluster,
             settings,
             Arc::default(),
+            scope,
             options,
             &mut registry,
         );

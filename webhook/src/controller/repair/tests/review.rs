@@ -90,6 +90,20 @@ async fn what_is_gone_is_not_touched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_touched_where_admission_does_not_look() {
+    for namespace in ["kube-system", "kube-public", "kube-node-lease", "natsguard"] {
+        let objects = [map(&wrong()), service(), set()].map(|mut object| {
+            object["metadata"]["namespace"] = json!(namespace);
+            object
+        });
+        let bed = Bed::with(objects);
+        let next = bed.repairer.review(namespace, "nats").await.unwrap();
+        assert_eq!(next, Next::Wait);
+        assert_eq!(bed.server.lock().patches, []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sound_file_is_marked_once_and_no_pod_starts_again_for_it() {
     let bed = Bed::of(&conf(&routes(3)));
     bed.put(pod("nats-0", bed.now(), None));
