@@ -5,6 +5,7 @@ pub mod fight;
 pub mod first_file;
 pub mod large;
 pub mod leader;
+pub mod orders;
 pub mod ownership;
 mod reports;
 pub mod rights;

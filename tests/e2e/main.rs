@@ -223,6 +223,11 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(controller::first_file::mesh(space)),
     ),
     (
+        "controller::orders::whichever_comes_last_it_is_one_cluster",
+        Needs::GUARD,
+        |space| Box::pin(controller::orders::all(space)),
+    ),
+    (
         "controller::first_file::a_wrong_file_stays_for_milliseconds",
         Needs::GUARD_ALONE,
         |space| Box::pin(controller::first_file::time(space)),

@@ -90,7 +90,10 @@ impl Space {
                 all.delete_collection(&DeleteParams::background(), &own)
                     .await?;
                 let classes: Api<StorageClass> = Api::all(self.target.client.clone());
-                classes.delete(&self.name, &DeleteParams::default()).await?;
+                match classes.delete(&self.name, &DeleteParams::default()).await {
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                    ended => drop(ended?),
+                }
             }
         }
         result.map_err(|error| match kept {
@@ -280,9 +283,17 @@ impl Space {
     /// Makes local disks, `each` on every node, of a StorageClass of this test's own, and gives its name. On a foreign
     /// cluster there is nothing to make: none means its default class.
     pub async fn volumes(&self, each: usize, size: &str) -> Result<Option<String>> {
-        let Some(local) = &self.target.local else {
+        if self.target.local.is_none() {
             return Ok(None);
-        };
+        }
+        let objects = self.disks(each, size)?;
+        self.apply(&objects).await?;
+        Ok(Some(self.name.clone()))
+    }
+
+    /// The StorageClass and the volumes of such disks, to be applied. They go with the test.
+    pub fn disks(&self, each: usize, size: &str) -> Result<Vec<Value>> {
+        let local = self.target.local()?;
         let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": self.name},
             "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"});
         let mut objects = vec![class];
@@ -298,9 +309,13 @@ impl Space {
                             {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]}}}}));
             }
         }
+        self.owns_volumes();
+        Ok(objects)
+    }
+
+    /// PersistentVolumes with the label `natsguard.dev/test` and the name of this namespace go with the test.
+    pub fn owns_volumes(&self) {
         *lock(&self.volumes) = true;
-        self.apply(&objects).await?;
-        Ok(Some(self.name.clone()))
     }
 
     /// Cuts a node off the network until [`Self::restore_node`], or the end of the test.

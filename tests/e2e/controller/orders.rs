@@ -1,0 +1,175 @@
+//! The objects of a deployment in every order: whichever comes last, the servers end as one cluster.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Service;
+use natsguard_tests::bed::nats::{Governing, LABELS, Nats, full_names};
+use natsguard_tests::bed::say;
+use natsguard_tests::bed::space::{Space, node_of};
+use serde_json::{Value, json};
+
+use super::routes;
+
+/// Deployments at once: each is three servers.
+const AT_ONCE: usize = 6;
+
+/// To one cluster. Servers that started with a wrong file are restarted 30 s after it was repaired.
+const MESHED: Duration = Duration::from_mins(3);
+
+/// What comes with a ConfigMap, a Service and a StatefulSet.
+#[derive(Debug, Clone, Copy)]
+enum Fourth {
+    /// The class of the claims.
+    StorageClass,
+    /// A claim that all servers mount beside their stores.
+    Claim,
+}
+
+/// Each object last; with `--full` all orders, with each of the fourth ones.
+pub async fn all(space: &Space) -> Result<()> {
+    let orders = if space.options.full {
+        let all = permutations();
+        ensure!(all.len() == 24);
+        let each = |order| [(order, Fourth::StorageClass), (order, Fourth::Claim)];
+        all.into_iter().flat_map(each).collect()
+    } else {
+        vec![
+            ([0, 1, 2, 3], Fourth::StorageClass),
+            ([1, 2, 3, 0], Fourth::StorageClass),
+            ([2, 3, 0, 1], Fourth::Claim),
+            ([3, 0, 1, 2], Fourth::Claim),
+        ]
+    };
+    let start = Instant::now();
+    for some in orders.chunks(AT_ONCE) {
+        let runs = some
+            .iter()
+            .map(|(order, fourth)| one(space, *order, *fourth));
+        for result in join_all(runs).await {
+            result?;
+        }
+        space.stop.check()?;
+    }
+    say(&format!(
+        "orders: {} of them in {:.0} s",
+        orders.len(),
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// All orders of four things.
+fn permutations() -> Vec<[usize; 4]> {
+    let places = || 0..4;
+    places()
+        .flat_map(|a| {
+            places()
+                .flat_map(move |b| places().flat_map(move |c| places().map(move |d| [a, b, c, d])))
+        })
+        .filter(|order| order.iter().collect::<BTreeSet<_>>().len() == 4)
+        .collect()
+}
+
+/// One order, in a namespace of its own.
+async fn one(space: &Space, order: [usize; 4], fourth: Fourth) -> Result<()> {
+    let name = format!("controller::orders::{order:?}-{fourth:?}");
+    let own = Space::make(
+        Arc::clone(&space.target),
+        space.options.clone(),
+        space.stop.clone(),
+        &name,
+    )
+    .await?;
+    let result = in_order(&own, order, fourth)
+        .await
+        .with_context(|| format!("in the order {order:?} with a {fourth:?}"));
+    own.end(result).await
+}
+
+async fn in_order(space: &Space, order: [usize; 4], fourth: Fourth) -> Result<()> {
+    let objects = objects(space, fourth).await?;
+    let start = Instant::now();
+    for place in order {
+        space.apply(&objects[place..=place]).await?;
+    }
+    space.wait_meshed(3, MESHED).await?;
+    let took = start.elapsed();
+    assert_eq!(
+        routes(space, "nats-config").await?,
+        full_names(&space.name, 3)
+    );
+    let service = space.api::<Service>().get("nats").await?;
+    let publishes = service
+        .spec
+        .and_then(|spec| spec.publish_not_ready_addresses);
+    assert_eq!(publishes, Some(true));
+    let pods = space.pods(LABELS).await?;
+    let nodes: BTreeSet<_> = pods.iter().filter_map(node_of).collect();
+    assert_eq!(nodes.len(), 3);
+    let kinds = order.map(|place| {
+        objects[place]["kind"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    });
+    say(&format!(
+        "orders: {} in {:.0} s",
+        kinds.join(", "),
+        took.as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// A ConfigMap with a Service route, a Service that hides pods that are not ready, a StatefulSet that lets them share a node, and
+/// the fourth.
+async fn objects(space: &Space, fourth: Fourth) -> Result<Vec<Value>> {
+    let name = &space.name;
+    let faulty = Nats {
+        routes: vec!["nats://nats:6222".to_owned()],
+        governing: Governing::Headless,
+        apart: false,
+        ..Nats::sound(name)
+    };
+    match fourth {
+        Fourth::StorageClass => {
+            let mut disks = space.disks(1, "256Mi")?;
+            let class = disks.remove(0);
+            space.apply(&disks).await?;
+            let claim = Some(Some(name.clone()));
+            let mut objects = Nats { claim, ..faulty }.objects()?;
+            objects.push(class);
+            Ok(objects)
+        }
+        Fourth::Claim => {
+            let mut objects = faulty.objects()?;
+            let pod = &mut objects[2]["spec"]["template"]["spec"];
+            let list =
+                |value: &mut Value, item: Value| value.as_array_mut().map(|items| items.push(item));
+            list(
+                &mut pod["volumes"],
+                json!({"name": "archive", "persistentVolumeClaim": {"claimName": "archive"}}),
+            );
+            let container = &mut pod["containers"][0];
+            list(
+                &mut container["volumeMounts"],
+                json!({"name": "archive", "mountPath": "/archive"}),
+            );
+            // A folder of whichever node: nothing is written there.
+            let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume",
+                "metadata": {"name": name, "labels": {"natsguard.dev/test": name}},
+                "spec": {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
+                    "claimRef": {"namespace": name, "name": "archive"},
+                    "hostPath": {"path": "/var/tmp/archive", "type": "DirectoryOrCreate"}}});
+            space.owns_volumes();
+            space.apply(&[volume]).await?;
+            objects.push(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "archive"},
+                "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": name,
+                    "resources": {"requests": {"storage": "1Mi"}}}}));
+            Ok(objects)
+        }
+    }
+}
