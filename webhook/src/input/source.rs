@@ -71,19 +71,12 @@ impl Source {
         is_its_own.then(|| Self::at(path.parent()?)).flatten()
     }
 
-    /// The chart that a file or folder is a template of.
+    /// The chart that a file is a template of: of charts in charts the outermost, which has their values.
     pub(super) fn of_template(path: &Path) -> Option<Self> {
-        let mut folders = path.ancestors().skip(1);
-        folders
-            .find(|folder| Self::is_chart(folder))
-            .and_then(Self::at)
-            .or_else(|| {
-                let real = fs::canonicalize(path).ok()?;
-                let mut folders = real.ancestors().skip(1);
-                folders
-                    .find(|folder| Self::is_chart(folder))
-                    .and_then(Self::at)
-            })
+        // The way to it may lead through folders above the working directory.
+        let real = fs::canonicalize(path).ok()?;
+        let folder = outermost_chart(path).or_else(|| outermost_chart(&real))?;
+        Self::at(folder)
     }
 
     /// Whether Helm takes a folder for a chart.
@@ -219,6 +212,17 @@ pub(super) fn is_kustomization(document: &Value) -> bool {
 
 fn is_kustomize_api(api: &str) -> bool {
     api.starts_with("kustomize.config.k8s.io/")
+}
+
+fn outermost_chart(path: &Path) -> Option<&Path> {
+    let mut folders = path.ancestors().skip(1);
+    let mut chart = folders.find(|folder| Source::is_chart(folder))?;
+    while let Some(charts) = chart.parent().filter(|folder| folder.ends_with("charts"))
+        && let Some(above) = charts.parent().filter(|folder| Source::is_chart(folder))
+    {
+        chart = above;
+    }
+    Some(chart)
 }
 
 fn strings<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
