@@ -24,19 +24,21 @@ pub(super) fn place<'a>(bytes: &[u8], error: &'a ReadError) -> Option<(&'a Place
     let mut lines = text.split_inclusive('\n');
     let before: usize = lines.by_ref().take(place.line - 1).map(str::len).sum();
     let read = &text[..before + lines.next().map_or(0, str::len)];
-    if !read.contains("{{") {
+    if !is_template(read) {
         return None;
     }
     if HELM.iter().any(|word| text.contains(word)) {
         return Some((place, "a Helm template"));
     }
-    let last = read.lines().rev().take(2);
-    last.into_iter()
-        .any(|line| line.contains("{{"))
-        .then_some((place, TEMPLATE))
+    let mut last = read.lines().rev().take(2);
+    last.any(is_template).then_some((place, TEMPLATE))
 }
 
-/// Whether a name is still to be filled in: the apiserver would take no such name.
+fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+/// Whether a name is still to be filled in: the apiserver would take no such name. `${{NAME}}` is a Template's own.
 pub(super) fn is_name(name: &str) -> bool {
-    name.contains("{{")
+    name.replace("${{", "").contains("{{")
 }

@@ -390,6 +390,10 @@ fn a_template_is_no_broken_yaml() {
         said("kind: A\n{{ if production }}\nreplicas: 3\n{{ end }}\n"),
         "natsguard: <stdin>:2:1: a template: render it first (helm template … | natsguard check -)\n"
     );
+    assert_eq!(
+        said("kind: A\n{% if production %}\nreplicas: 3\n{% endif %}\n"),
+        "natsguard: <stdin>:2:2: a template: render it first (helm template … | natsguard check -)\n"
+    );
     // What a rule for alerts says is text.
     let rule = "kind: A\nsummary: '{{ $labels.pod }}'\nspec:\n  a: 1\n  b: 2\n c: 3\n";
     assert!(said(rule).contains("not YAML"), "{}", said(rule));
