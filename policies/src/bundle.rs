@@ -94,6 +94,18 @@ impl Object {
         Some(format!("{} {} {why}", self.kind(), self.name()))
     }
 
+    /// Whether it says too little to be the workload that it names: kustomize's patches look like that.
+    fn is_patch(&self) -> bool {
+        let is_workload = matches!(self.kind(), "StatefulSet" | "Deployment" | "DaemonSet");
+        let has = |pointer: &str| {
+            self.value
+                .pointer(pointer)
+                .is_some_and(|value| !value.is_null())
+        };
+        let is_whole = has("/spec/selector") && has("/spec/template/spec/containers/0");
+        self.group() == "apps" && is_workload && !is_whole
+    }
+
     /// Whether objects of this kind are outside namespaces.
     pub fn is_cluster_scoped(&self) -> bool {
         CLUSTER_SCOPED.binary_search(&self.kind()).is_ok()
@@ -262,15 +274,15 @@ impl Bundle {
         bundle
     }
 
-    /// Of an object that stands in one file more than once nobody knows which fields count.
+    /// Of an object that stands in the input more than once nobody may know which fields count.
     fn freeze_repeated(&mut self) {
         let is_repeated: Vec<ObjectId> = self
             .index
             .values()
             .flat_map(BTreeMap::values)
             .flat_map(BTreeMap::values)
+            .filter(|namesakes| namesakes.values().flatten().nth(1).is_some())
             .flat_map(Namesakes::values)
-            .filter(|ids| ids.len() > 1)
             .flatten()
             .copied()
             .filter(|id| self.is_repeated(*id))
@@ -279,28 +291,35 @@ impl Bundle {
             if let Some(object) = self.objects.get_mut(id) {
                 object
                     .frozen
-                    .get_or_insert("stands more than once in one file");
+                    .get_or_insert("stands in the input more than once");
             }
         }
     }
 
-    /// Whether an object stands in its file more than once.
+    /// Whether it is not known what an object is in the end: it stands in its file more than once, or there is a patch of it.
     pub fn is_repeated(&self, id: ObjectId) -> bool {
-        let Some(object) = self
+        self.repetition(id).is_some()
+    }
+
+    /// The object that makes another one [repeated](Self::is_repeated).
+    pub fn repetition(&self, id: ObjectId) -> Option<ObjectId> {
+        let object = self
             .objects
             .get(id)
-            .filter(|object| !object.name().is_empty())
-        else {
-            return false;
-        };
+            .filter(|object| !object.name().is_empty())?;
         let namespace = self.namespace(object).unwrap_or_default();
-        self.namesakes(object.group(), object.kind(), object.name())
-            .and_then(|namesakes| namesakes.get(namespace))
-            .into_iter()
-            .flatten()
-            .filter(|other| **other != id)
-            .filter_map(|other| self.objects.get(*other))
-            .any(|other| other.origin == object.origin)
+        let namesakes = self.namesakes(object.group(), object.kind(), object.name())?;
+        let others = |of: &str| {
+            let ids = namesakes.get(of).into_iter().flatten().copied();
+            ids.filter(|other| *other != id)
+                .filter_map(|other| Some((other, self.objects.get(other)?)))
+        };
+        let in_its_file = others(namespace).find(|(_, other)| other.origin == object.origin);
+        // A patch need not name the namespace of what it changes.
+        in_its_file
+            .or_else(|| others(namespace).find(|(_, other)| other.is_patch()))
+            .or_else(|| others("").find(|(_, other)| other.is_patch()))
+            .map(|(other, _)| other)
     }
 
     /// Notes that the cluster was asked for this object and has none.

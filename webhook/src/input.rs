@@ -8,12 +8,13 @@ mod template;
 mod unrendered;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use natsguard_policies::bundle::{Bundle, ObjectId};
 use natsguard_policies::engine::unused_files;
+use natsguard_policies::workload::discover;
 
 use crate::manifest::{Location, Manifest};
 use reader::Reader;
@@ -116,9 +117,10 @@ impl Input {
     }
 
     fn finish(reader: Reader<'_>, namespace: Option<&str>) -> Self {
+        let verb = reader.verb;
         let (mut input, objects) = reader.finish();
         input.bundle = Bundle::new(objects, namespace);
-        input.note_repeated();
+        input.note_repeated(verb);
         input.note_unused();
         input
     }
@@ -138,33 +140,28 @@ impl Input {
         }
     }
 
-    /// Two objects of one name are two versions of one object: `kubectl apply` would leave the last.
-    fn note_repeated(&mut self) {
-        let mut seen = BTreeMap::new();
+    /// Of a workload that stands in the input more than once the fields are not known, and so not what depends on them.
+    fn note_repeated(&mut self, verb: &str) {
+        let ids = 0..self.bundle.objects().len();
+        if !ids.into_iter().any(|id| self.bundle.is_repeated(id)) {
+            return;
+        }
+        let place = |id| {
+            let (manifest, at) = self.locate(id, "", None)?;
+            Some(format!("{}:{at}", manifest.name()))
+        };
         let mut notes = Vec::new();
-        for (id, object) in self.bundle.objects().iter().enumerate() {
-            if object.name().is_empty() {
-                continue;
-            }
-            let namespace = self.bundle.namespace(object);
-            if let Some(first) = seen.insert(
-                (object.group(), object.kind(), namespace, object.name()),
-                id,
-            ) {
-                let place = |id| {
-                    self.locate(id, "", None).map(|(manifest, at)| {
-                        format!("{}:{}:{}", manifest.name(), at.line, at.column)
-                    })
-                };
-                let namespace = namespace
-                    .map(|namespace| format!("{namespace}/"))
-                    .unwrap_or_default();
+        let mut said = BTreeSet::new();
+        for workload in discover(&self.bundle) {
+            let repetition = self.bundle.repetition(workload.id);
+            if let Some(other) = repetition
+                && said.insert(workload.title())
+                && let (Some(place), Some(other)) = (place(workload.id), place(other))
+            {
                 notes.push(format!(
-                    "{}: {} {namespace}{} stands at {} as well; the last one counts",
-                    place(id).unwrap_or_default(),
-                    object.kind(),
-                    object.name(),
-                    place(first).unwrap_or_default()
+                    "{place}: {} stands at {other} as well, so its fields are not known: render it first \
+                     (kubectl kustomize … | natsguard {verb} -)",
+                    workload.title()
                 ));
             }
         }

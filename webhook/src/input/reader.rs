@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use natsguard_policies::bundle::Object;
@@ -17,7 +18,7 @@ pub(super) struct Reader<'a> {
     input: Input,
     objects: Vec<Object>,
     /// The command that what a tool renders is piped to.
-    verb: &'a str,
+    pub(super) verb: &'a str,
     sources: Sources,
     unrendered: Remarks,
     passed_over: Remarks,
@@ -218,8 +219,10 @@ impl<'a> Reader<'a> {
             }
         }
         let index = self.input.manifests.len();
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let origin = Arc::from(real.to_string_lossy());
         for (document, found) in found {
-            self.objects.push(found.object);
+            self.objects.push(found.object.from_file(&origin));
             self.input.places.push(Standing {
                 manifest: index,
                 document,

@@ -118,18 +118,6 @@ fn a_file_is_written_in_place() {
 }
 
 #[test]
-fn an_object_that_stands_twice_is_pointed_out() {
-    let folder = Folder::new();
-    let first = folder.write("a.yaml", text("sound.yaml"));
-    let second = folder.write("b.yaml", text("sound.yaml"));
-    let note = format!(
-        "natsguard: {second}:2:1: ConfigMap messaging/nats-config stands at {first}:2:1 as well; the last one counts\n"
-    );
-    assert!(run(&["fix", &first, &second]).err.contains(&note));
-    assert!(run(&["check", &first, &second]).err.contains(&note));
-}
-
-#[test]
 fn a_diff_shows_what_would_change() {
     let diff = run(&["fix", "--diff", "partitioned.yaml"]).out;
     assert!(

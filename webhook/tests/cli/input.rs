@@ -431,3 +431,72 @@ fn a_place_in_a_template_of_openshift_is_where_it_is_written() {
         + 1;
     assert_eq!(place, [json!([line, 11])], "{text}");
 }
+
+/// A patch of the StatefulSet of `fragile`, as kustomize takes it.
+const PATCH: &str =
+    "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: nats}\nspec: {replicas: 5}\n";
+
+#[test]
+fn what_a_patch_changes_is_not_known() {
+    let stream = format!("{PATCH}---\n{}", fragile());
+    let set = stream.find("kind: StatefulSet\nmetadata:\n").unwrap();
+    let line = stream[..set].lines().count();
+    for command in ["check", "fix"] {
+        let run = run_with(&[command, "-"], &stream);
+        let said = format!(
+            "natsguard: <stdin>:{line}:1: StatefulSet messaging/nats stands at <stdin>:1:1 as well, so its fields are not known: \
+             render it first (kubectl kustomize … | natsguard {command} -)\n"
+        );
+        assert_eq!(run.err.matches(&said).count(), 1, "{}", run.err);
+        assert_eq!(run.err.matches("kustomize").count(), 1, "{}", run.err);
+    }
+    let fixed = run_with(&["fix", "-"], &stream).out;
+    assert!(
+        !fixed.contains("nats-3.nats") && !fixed.contains("nats-0.nats"),
+        "{fixed}"
+    );
+    assert!(!fixed.contains("podAntiAffinity"), "{fixed}");
+    let folder = Folder::new();
+    folder.write("base/nats.yaml", fragile());
+    folder.write("prod/replicas.yaml", PATCH);
+    let fixed = on(&folder, &["fix", "--in-place", "DIR"]);
+    assert!(
+        fixed.err.contains("DIR/base/nats.yaml:42:1: StatefulSet messaging/nats stands at DIR/prod/replicas.yaml:1:1 as well"),
+        "{}",
+        fixed.err
+    );
+    let base = fs::read_to_string(folder.0.join("base/nats.yaml")).unwrap();
+    assert!(
+        !base.contains("nats-0.nats") && !base.contains("podAntiAffinity"),
+        "{base}"
+    );
+}
+
+#[test]
+fn objects_that_nothing_depends_on_may_stand_twice() {
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: setup, annotations: {helm.sh/hook: pre-install}}\nspec: {}\n";
+    let other = PATCH.replace("nats", "postgres");
+    let input = format!("{job}---\n{job}---\n{other}---\n{other}---\n{}", fragile());
+    let run = run_with(&["fix", "-"], input);
+    assert!(!run.err.contains("as well"), "{}", run.err);
+    assert!(run.out.contains("nats://nats-0.nats.messaging.svc"));
+}
+
+#[test]
+fn the_nearest_of_a_name_is_meant() {
+    let folder = Folder::new();
+    let parts = |text: String| -> Vec<String> { text.split("---\n").map(str::to_owned).collect() };
+    for (name, replicas) in [("prod", 5), ("test", 2)] {
+        let text = fragile().replace("replicas: 3", &format!("replicas: {replicas}"));
+        for (index, part) in parts(text).iter().enumerate() {
+            folder.write(&format!("{name}/{index}.yaml"), part);
+        }
+    }
+    let fixed = on(&folder, &["fix", "--in-place", "DIR"]);
+    assert!(!fixed.err.contains("as well"), "{}", fixed.err);
+    let routes = |name: &str| {
+        let file = fs::read_to_string(folder.0.join(name).join("0.yaml")).unwrap();
+        file.matches(".nats.messaging.svc").count()
+    };
+    assert_eq!((routes("prod"), routes("test")), (5, 2));
+}
