@@ -1,5 +1,6 @@
 //! One AdmissionReview in, one out: reads the envelope, gathers the facts, decides, answers.
 
+mod bound;
 mod change;
 mod claim;
 mod decision;
@@ -106,6 +107,8 @@ pub struct Record {
     pub exempted: Vec<String>,
     /// How many facts could not be read in time.
     pub unknown: usize,
+    /// How many were not read because they are more than one review reads.
+    pub beyond: usize,
     /// Whether nothing will be kept.
     pub dry_run: bool,
     /// What was wrong with what is no review, or with its object.
@@ -227,7 +230,8 @@ impl Admission {
             .await;
         reading.record("unknown", facts.unknown());
         drop(reading);
-        record.unknown = facts.unknown();
+        record.unknown = facts.late().count();
+        record.beyond = facts.beyond().count();
         let turn = Arc::clone(&self.deciders).acquire_owned().await;
         let evaluation = traces::evaluation();
         let decide = decision(step, subject, settings, (object, old), facts, is_scale);
@@ -242,11 +246,12 @@ impl Admission {
             // The process is ending: nobody hears an answer.
             Err(_) => pending().await,
         };
-        record.decision = match (&verdict.patch, verdict.denied.is_empty()) {
-            (_, false) => Decision::Denied,
-            (Some(_), true) => Decision::Patched,
-            (None, true) => Decision::Allowed,
+        record.decision = match (&verdict.patch, verdict.is_denied()) {
+            (_, true) => Decision::Denied,
+            (Some(_), false) => Decision::Patched,
+            (None, false) => Decision::Allowed,
         };
+        record.problem.clone_from(&verdict.unread);
         let body = response::answer(&request.uid, &subject, &verdict);
         let findings = verdict.findings.into_iter();
         record.findings = findings

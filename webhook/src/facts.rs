@@ -134,7 +134,7 @@ impl Query {
     }
 
     /// What the rules could not look up, where it is of a kind that is read.
-    fn of(question: Question) -> Option<Self> {
+    pub(crate) fn of(question: Question) -> Option<Self> {
         let resource = NEEDED
             .iter()
             .find(|known| known.group == question.group && known.kind == question.kind)?;
@@ -287,7 +287,7 @@ pub async fn gather(cluster: &Arc<dyn Cluster>, inquiry: Inquiry, deadline: Inst
     let inquiry = Arc::new(inquiry);
     let mut facts = Facts::default();
     let mut bytes = 0;
-    for _ in 0..MAX_ROUNDS {
+    for round in 0..=MAX_ROUNDS {
         let about = Arc::clone(&inquiry);
         let turn = Arc::clone(&inquiry.turns).acquire_owned().await;
         let asked = spawn_blocking(move || {
@@ -300,7 +300,10 @@ pub async fn gather(cluster: &Arc<dyn Cluster>, inquiry: Inquiry, deadline: Inst
             return Facts::default();
         };
         facts = known;
-        let left = MAX_QUERIES.saturating_sub(facts.answers.len());
+        let left = match round {
+            MAX_ROUNDS => 0,
+            _ => MAX_QUERIES.saturating_sub(facts.answers.len()),
+        };
         let mut wanted = wanted.into_iter();
         let asked: Vec<Wanted> = wanted.by_ref().take(left).collect();
         let own = wanted.filter(|wanted| wanted.asker == Asker::Own);

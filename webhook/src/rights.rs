@@ -107,11 +107,13 @@ pub fn controller(tasks: Tasks) -> Vec<Right> {
     const LEAD: &str = "the controller does nothing";
 
     let mut rights = facts(tasks.secrets);
+    // Without their labels it is not known where to look at all.
+    rights.retain(|right| right.resource != "namespaces");
     rights.extend(each(("", "namespaces"), &["get"], Reach::Cluster, SCOPE));
     let mut add = |resource, verbs, without| {
         rights.extend(each(resource, verbs, Reach::Cluster, without));
     };
-    add(("apps", "statefulsets"), &["get", "watch"], WORKLOADS);
+    add(("apps", "statefulsets"), &["watch"], WORKLOADS);
     add(("apps", "deployments"), &["list"], WORKLOADS);
     add(("apps", "daemonsets"), &["list"], WORKLOADS);
     add(("", "configmaps"), &["list", "watch"], LATE);

@@ -38,12 +38,19 @@ impl Change<'_> {
         let Some(old) = self.old else { return true };
         let (_, pointer) = edit.target();
         match self.kind {
-            "StatefulSet" | "Deployment" | "DaemonSet" => {
-                is_mutable(self.kind, pointer)
-                    && (!is_below(pointer, "/spec/template") || self.differs(old, "/spec/template"))
-            }
             "ConfigMap" | "Secret" => self.is_touched(old) || self.changes_routes(old, pointer),
-            _ => self.is_touched(old) || self.differs(old, "/spec"),
+            "Service" | "PersistentVolumeClaim" => {
+                self.is_touched(old) || self.differs(old, "/spec")
+            }
+            // A workload.
+            kind => {
+                let template = match kind {
+                    "CronJob" => "/spec/jobTemplate",
+                    _ => "/spec/template",
+                };
+                is_mutable(kind, pointer)
+                    && (!is_below(pointer, template) || self.differs(old, template))
+            }
         }
     }
 
@@ -58,6 +65,25 @@ impl Change<'_> {
     /// Whether the file behind a pointer is new or another one.
     pub(super) fn brings_file(&self, pointer: &str) -> bool {
         self.old.is_none_or(|old| self.differs(old, pointer))
+    }
+
+    /// Whether the request takes pods away and changes nothing else.
+    pub(super) fn is_shrinking(&self) -> bool {
+        let replicas = |object: &Value| match object.pointer("/spec/replicas") {
+            None | Some(Value::Null) => Some(1),
+            Some(replicas) => replicas.as_u64(),
+        };
+        let rest = |object: &Value| {
+            let spec = object.get("spec").and_then(Value::as_object);
+            spec.map(|spec| {
+                let mut spec = spec.clone();
+                spec.remove("replicas");
+                spec
+            })
+        };
+        self.old.is_some_and(|old| {
+            replicas(self.object) < replicas(old) && rest(self.object) == rest(old)
+        })
     }
 
     /// Whether the request only lets go of an object that is being deleted: a finalizer that keeps it makes it no safer to

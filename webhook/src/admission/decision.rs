@@ -10,6 +10,7 @@ use natsguard_policies::policy::{Action, Edit};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
+use super::bound;
 use super::change::Change;
 use super::claim::is_from_template;
 use super::fault::{Fault, beyond, brought_in, exempted, faults};
@@ -42,6 +43,8 @@ pub struct Verdict {
     pub patch: Option<Patch>,
     /// Why it is refused: empty when it is not.
     pub denied: Vec<Fault>,
+    /// Why it is refused although nobody knows what is wrong: it leads to more than is read.
+    pub unread: Option<String>,
     /// What is said about an object that is let through.
     pub warnings: Vec<String>,
     /// Policies, with what was done about a finding of theirs: `fix` is a repair that was made.
@@ -118,10 +121,16 @@ impl<'a> Case<'a> {
         }
         let report = evaluate(&bundle, self.settings);
         let mut verdict = Verdict {
+            unread: bound::unread(self, &bundle, id),
             warnings: self.unused(&bundle, id),
             ..Verdict::default()
         };
+        if self.subject.is_workload() && !self.is_scale {
+            let unchecked = report.unchecked.iter();
+            verdict.warnings.extend(unchecked.map(message::unchecked));
+        }
         if report.findings.is_empty() && report.exempted.is_empty() {
+            verdict.warnings = message::bounded(verdict.warnings);
             return verdict;
         }
         // What stands without the object is not its fault; what stands with the one before it is not the request's.
@@ -131,6 +140,7 @@ impl<'a> Case<'a> {
         verdict.exempted = lifted.map(|fault| fault.finding.policy).collect();
         let faults = beyond(faults(&report, &bundle), &without);
         let is_new = match self.old {
+            Some(_) if change.is_shrinking() => vec![false; faults.len()],
             Some(old) => brought_in(&faults, &self.faults_with(Some(old))),
             None => vec![true; faults.len()],
         };
@@ -138,7 +148,7 @@ impl<'a> Case<'a> {
         for (fault, is_new) in said.filter(|(_, is_new)| *is_new || !self.is_scale) {
             verdict.add(self.judge(fault, is_new, id));
         }
-        if !verdict.denied.is_empty() {
+        if verdict.is_denied() {
             verdict.warnings.clear();
         }
         verdict.warnings = message::bounded(verdict.warnings);
@@ -274,6 +284,11 @@ enum Answer {
 }
 
 impl Verdict {
+    /// Whether it is refused.
+    pub fn is_denied(&self) -> bool {
+        !self.denied.is_empty() || self.unread.is_some()
+    }
+
     fn add(&mut self, answer: Answer) {
         match answer {
             Answer::Nothing => {}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use natsguard_policies::policy::Finding;
 use natsguard_policies::rules;
 use natsguard_policies::rules::opaque_routes;
 
@@ -62,6 +63,22 @@ pub(super) fn warning(fault: &Fault) -> String {
     line(&texts)
 }
 
+/// What could not be judged.
+pub(super) fn unchecked(finding: &Finding) -> String {
+    let Finding {
+        policy,
+        reason,
+        detail,
+        ..
+    } = finding;
+    line(&[
+        format!("natsguard {policy} was not checked: {reason}: {detail}"),
+        format!("natsguard {policy} was not checked: {detail}"),
+        format!("natsguard {policy} was not checked: {reason}"),
+        format!("natsguard {policy} was not checked"),
+    ])
+}
+
 /// A fault of another object, which is repaired when that one is written.
 pub(super) fn pending(fault: &Fault) -> String {
     let policy = fault.finding.policy;
@@ -80,6 +97,19 @@ pub(super) fn pending(fault: &Fault) -> String {
         format!("natsguard {policy} is repaired when {near} is applied again"),
         format!("natsguard {policy}: {title}"),
     ])
+}
+
+/// A workload that leads to more than is read.
+pub(super) fn unread(workload: &str, first: &str, more: usize) -> String {
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = format!(
+        "{workload} leads to more objects than are read for one review, so nobody can say that it is sound: {first}{more} could \
+         not be looked at; to mend it, mount and include fewer or smaller files"
+    );
+    cut(visible(&text), MAX_FAULT)
 }
 
 /// A StatefulSet that grows and can't be read.

@@ -66,7 +66,7 @@ struct Cause<'a> {
 
 /// A verdict as an answer.
 pub(super) fn answer(uid: &str, subject: &Subject<'_>, verdict: &Verdict) -> Vec<u8> {
-    let is_denied = !verdict.denied.is_empty();
+    let is_denied = verdict.is_denied();
     let patch = verdict
         .patch
         .as_ref()
@@ -137,7 +137,8 @@ fn refusal<'a>(subject: &Subject<'a>, verdict: &'a Verdict) -> Status<'a> {
             field: message::field(fault),
         })
         .collect();
-    let texts: Vec<String> = causes.iter().map(|cause| cause.message.clone()).collect();
+    let texts = causes.iter().map(|cause| cause.message.clone());
+    let texts: Vec<String> = texts.chain(verdict.unread.clone()).collect();
     let more = verdict.denied.len() - causes.len();
     Status {
         code: 403,

@@ -21,9 +21,15 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Whether it runs pods.
+    /// Whether it runs pods, and is reviewed: Pods and what controllers make are not.
     pub fn is_workload(&self) -> bool {
-        self.group == "apps" && matches!(self.kind, "StatefulSet" | "Deployment" | "DaemonSet")
+        matches!(
+            (self.group, self.kind),
+            ("apps", "StatefulSet" | "Deployment" | "DaemonSet")
+                | ("batch", "CronJob")
+                | ("apps.openshift.io", "DeploymentConfig")
+                | ("argoproj.io", "Rollout")
+        )
     }
 
     /// Whether reviews of this kind are answered by the rules.

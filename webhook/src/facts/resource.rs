@@ -72,8 +72,13 @@ const fn cluster(
 }
 
 /// Who mounts a file, and whose pods a Service selects.
-pub const STATEFUL_SETS: Resource =
-    namespaced("apps", "v1", "statefulsets", "StatefulSet", &["list"]);
+pub const STATEFUL_SETS: Resource = namespaced(
+    "apps",
+    "v1",
+    "statefulsets",
+    "StatefulSet",
+    &["get", "list"],
+);
 /// Clusters without a stable name for each server.
 pub const DEPLOYMENTS: Resource = namespaced("apps", "v1", "deployments", "Deployment", &["list"]);
 /// Clusters with a server on each node.
@@ -109,11 +114,15 @@ pub const CLASSES: Resource = cluster(
 /// Which nodes can take a pod.
 pub const NODES: Resource = cluster("", "nodes", "Node", &["list"]);
 
+/// Labels of namespaces, which exemptions may be for.
+pub const NAMESPACES: Resource = cluster("", "namespaces", "Namespace", &["get"]);
+
 /// Everything that a review reads. A missing right makes facts unknown and breaks nothing.
 pub const NEEDED: &[&Resource] = &[
     &CLAIMS,
     &CLASSES,
     &CONFIG_MAPS,
+    &NAMESPACES,
     &NODES,
     &SECRETS,
     &SERVICES,

@@ -32,12 +32,15 @@ const BYTES: [f64; 8] = [
     16_777_216.0,
 ];
 const OPERATIONS: [&str; 4] = ["CREATE", "UPDATE", "DELETE", "CONNECT"];
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 11] = [
     "ConfigMap",
+    "CronJob",
     "DaemonSet",
     "Deployment",
+    "DeploymentConfig",
     "PersistentVolumeClaim",
-    "Pod",
+    "Rollout",
+    "Scale",
     "Secret",
     "Service",
     "StatefulSet",
@@ -99,6 +102,7 @@ pub struct Metrics {
     in_flight: Gauge,
     shed: Family<ReasonLabels, Counter>,
     refused: Family<ReasonLabels, Counter>,
+    unread: Family<ReasonLabels, Counter>,
     expiry: Family<CertificateLabels, Gauge>,
     rotations: Family<CertificateLabels, Counter>,
     certificate_errors: Counter,
@@ -140,6 +144,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             shed: Family::default(),
             refused: Family::default(),
+            unread: Family::default(),
             expiry: Family::default(),
             rotations: Family::default(),
             certificate_errors: Counter::default(),
@@ -190,6 +195,11 @@ impl Metrics {
             "refused",
             "Requests that are no review or didn't keep within time and size",
             self.refused.clone(),
+        );
+        registry.register(
+            "unread_objects",
+            "Objects that reviews led to and that were not read: no answer came in time, or they are more than is read",
+            self.unread.clone(),
         );
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -250,6 +260,10 @@ impl Metrics {
                     decision: decision.clone(),
                 })
                 .inc();
+        }
+        for (reason, count) in [("no-answer", record.unknown), ("bound", record.beyond)] {
+            let unread = self.unread.get_or_create(&ReasonLabels { reason });
+            unread.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         }
         self.duration
             .get_or_create(&DurationLabels { webhook, decision })

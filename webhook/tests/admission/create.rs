@@ -191,7 +191,7 @@ fn a_service_that_can_not_be_read_is_no_missing_input() {
     assert_eq!(
         world.apply(&nats.set).warnings,
         [
-            "natsguard unresolvable-peers at spec.serviceName: the governing Service could not be looked at"
+            "natsguard unresolvable-peers was not checked: Service nats-headless of StatefulSet messaging/nats could not be read"
         ]
     );
 }
@@ -279,7 +279,7 @@ fn a_store_on_nfs_is_refused_with_its_volume_its_class_and_the_remedy() {
         world.apply(&nats.set).message(),
         "StatefulSet messaging/nats, spec.volumeClaimTemplates[0]: JetStream's store lies on a network file system: \
          volume data of StatefulSet messaging/nats: NFS: StorageClass shared, provisioner nfs.csi.k8s.io; to mend it, put \
-         the store on a local disk or a block device: a volumeClaimTemplate of such a StorageClass (natsguard explain \
+         the store on a local disk or a block device, as a StorageClass of such volumes gives (natsguard explain \
          network-filesystem)"
     );
 }

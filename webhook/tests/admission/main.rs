@@ -10,6 +10,7 @@
     reason = "a test that can't go on has failed, and says so"
 )]
 
+mod bound;
 mod create;
 mod equal;
 mod hostile;
@@ -17,5 +18,6 @@ mod manifests;
 mod parts;
 mod properties;
 mod scale;
+mod servers;
 mod support;
 mod update;

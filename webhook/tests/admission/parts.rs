@@ -115,6 +115,7 @@ fn an_upgrade_that_moves_the_store_with_its_mount_is_let_through() {
     assert_eq!(
         written.warnings,
         [
+            "natsguard shared-store at spec.template.spec.volumes[1].nfs: several servers keep JetStream's store in one directory",
             "natsguard network-filesystem at spec.template.spec.volumes[1].nfs: JetStream's store lies on a network file system"
         ]
     );
@@ -137,4 +138,90 @@ fn a_store_that_is_moved_to_a_share_is_refused_when_its_workload_is_written() {
             .message()
             .contains("provisioner nfs.csi.k8s.io")
     );
+}
+
+#[test]
+fn a_file_that_the_server_refuses_is_refused_after_its_workload() {
+    let nats = Nats::sound();
+    let world = world(&[&nats.service, &nats.set]);
+    let broken = edit(&nats.map, "port: 4222", "port: [4222");
+    let written = world.apply(&broken);
+    assert_eq!(written.audit, [json!({"denied": "refused-configuration"})]);
+    let message = written.message();
+    let start = "ConfigMap messaging/nats-config, data[\"nats.conf\"]";
+    assert!(message.starts_with(start), "{message}");
+    // One that was there may be written again, and be mended.
+    world.state.lock().unwrap().objects.push(broken.clone());
+    let labelled = edit(
+        &broken,
+        "\"metadata\":{",
+        "\"metadata\":{\"labels\":{\"a\":\"b\"},",
+    );
+    assert_eq!(world.apply(&labelled).denied, None);
+    assert_eq!(world.apply(&nats.map).denied, None);
+}
+
+#[test]
+fn an_upgrade_to_a_newer_server_with_an_option_of_its_own_is_let_through() {
+    let before = Nats::sound();
+    let mut after = Nats::sound();
+    let world = world(&[&before.map, &before.service, &before.set]);
+    after.map = edit(
+        &after.map,
+        "port: 4222",
+        "an_option_of_tomorrow: true\\nport: 4222",
+    );
+    after.set = edit(&after.set, "nats:2.14.5", "nats:2.99.0");
+    upgrade(&world, [&after.map, &after.service, &after.set]);
+}
+
+#[test]
+fn a_claim_of_a_network_class_is_refused_unless_a_template_asks_for_it() {
+    let claim = |name: &str, class: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": "messaging"},
+            "spec": {
+                "storageClassName": class, "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "10Gi"}}
+            }
+        })
+    };
+    let disks = Nats::sound().with_class("disks");
+    let own = world(&[&nfs_class(), &disks.map, &disks.service, &disks.set]);
+    let written = own.apply(&claim("data-nats-1", "shared"));
+    assert!(
+        written.message().contains("provisioner nfs.csi.k8s.io"),
+        "{}",
+        written.message()
+    );
+    for (name, class) in [
+        ("data-nats-1", "disks"),
+        ("data-nats-9", "shared"),
+        ("other", "shared"),
+    ] {
+        let written = own.apply(&claim(name, class));
+        assert_eq!(
+            (written.denied, written.warnings),
+            (None, Vec::new()),
+            "{name} {class}"
+        );
+    }
+    // It was let through before there was a webhook, and its controller makes what it asks for.
+    let shared = Nats::sound().with_class("shared");
+    let old = world(&[&nfs_class(), &shared.map, &shared.service, &shared.set]);
+    let written = old.apply(&claim("data-nats-1", "shared"));
+    assert_eq!((written.denied, written.warnings), (None, Vec::new()));
+    let mut default = nfs_class();
+    default["metadata"]["annotations"] =
+        json!({"storageclass.kubernetes.io/is-default-class": "true"});
+    let mut unnamed = shared.set.clone();
+    let template = &mut unnamed["spec"]["volumeClaimTemplates"][0]["spec"];
+    template.as_object_mut().unwrap().remove("storageClassName");
+    let filled = world(&[&default, &shared.map, &shared.service, &unnamed]);
+    let written = filled.apply(&claim("data-nats-1", "shared"));
+    assert_eq!((written.denied, written.warnings), (None, Vec::new()));
+    let named = world(&[&nfs_class(), &shared.map, &shared.service, &unnamed]);
+    let written = named.apply(&claim("data-nats-1", "shared"));
+    assert!(written.denied.is_some());
 }

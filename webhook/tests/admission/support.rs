@@ -122,9 +122,17 @@ impl Written {
 }
 
 impl World {
+    /// What the platform wants, and the DNS domain that is found in a cluster.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            found_domain: Some("cluster.local".to_owned()),
+            ..self.settings.clone()
+        }
+    }
+
     /// The webhook of this cluster.
     pub fn admission(&self) -> Admission {
-        let settings = ArcSwap::from_pointee(self.settings.clone());
+        let settings = ArcSwap::from_pointee(self.settings());
         Admission::new(Arc::new(settings), Arc::new(self.clone()))
     }
 
@@ -324,7 +332,9 @@ impl Nats {
             .iter()
             .map(|route| format!("    {route}\n"))
             .collect();
-        let conf = format!("port: 4222\ncluster {{\n  port: 6222\n  routes = [\n{lines}  ]\n}}\n");
+        let conf = format!(
+            "port: 4222\nserver_name: $POD_NAME\ncluster {{\n  name: nats\n  port: 6222\n  routes = [\n{lines}  ]\n}}\n"
+        );
         Self {
             map: json!({
                 "apiVersion": "v1", "kind": "ConfigMap",
@@ -350,6 +360,7 @@ impl Nats {
                             ]}},
                             "containers": [{
                                 "name": "nats", "image": "nats:2.14.5", "args": ["-c", "/etc/nats/nats.conf"],
+                                "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
                                 "volumeMounts": [{"name": "config", "mountPath": "/etc/nats"}]
                             }],
                             "volumes": [{"name": "config", "configMap": {"name": "nats-config"}}]

@@ -151,7 +151,11 @@ fn what_a_finalizer_keeps_is_judged_until_it_is_let_go() {
     let args = json!(["-c", "/etc/nats/nats.conf", "-js", "-sd", "/data"]);
     let on_nfs = changed(&on_nfs, &format!("{container}/args"), args);
     let written = world.try_apply(&on_nfs, Some(&kept));
-    assert_eq!(written.audit[0]["denied"], "network-filesystem");
+    let denied = "network-filesystem,shared-store";
+    assert_eq!(
+        written.audit,
+        [json!({"denied": denied, "warned": "unbounded-store"})]
+    );
 }
 
 #[test]

@@ -170,7 +170,7 @@ mod tests {
     async fn a_missing_right_is_named_with_what_it_costs() {
         assert_eq!(
             looked("none", None, SELF).await,
-            "ok        rights         this service account has all 18"
+            "ok        rights         this service account has all 20"
         );
         assert_eq!(
             looked(
@@ -201,7 +201,7 @@ mod tests {
         };
         assert_eq!(
             looked("secrets", None, files(false)).await,
-            "ok        rights         this service account has all 13"
+            "ok        rights         this service account has all 15"
         );
         assert_eq!(
             looked("secrets", None, files(true)).await,
