@@ -18,24 +18,52 @@ object.metadata.?annotations[?'natsguard.dev/reviewed'].hasValue()
 object.metadata.?annotations[?'natsguard.dev/reviewed'].orValue('') != oldObject.metadata.?annotations[?'natsguard.dev/reviewed'].orValue('')
 {{- end }}
 
-{{/* A pod template with a NATS server: by image, by program (in a shell script as well), or because `-c` names a file
-and the pod mounts files. A file of a well-known other format is not a nats.conf, and what a shell takes is no file. Each word
-of the line stands between a start and an end of text (ASCII): a script has lines of its own. */}}
-{{- define "natsguard.match.workload" -}}
+{{/* A pod template of which a container (one that stays, of those for initialization) passes the test `.test`: of the container
+`c`, of the words of its command line, and of those as one `line` in which each stands between a start and an end of text
+(ASCII), as a script has lines of its own. What is too large to look at passes. */}}
+{{- define "natsguard.match.containers" -}}
 [object.?spec.?template.?spec.orValue({})].exists(pod, pod != null &&
-  [pod.?containers.orValue([])].exists(containers, containers != null && (size(containers) > 16 ||
-    containers.exists(c,
-      size(c.?image.orValue('')) > 512 ||
-      c.?image.orValue('').matches('(^|/)(gnatsd|nats(-server(-nightly)?|-streaming(-server)?)?)([:@]|$)') ||
+  [pod.?containers.orValue([])].exists(containers, [pod.?initContainers.orValue([])].exists(inits,
+    (containers == null ? 0 : size(containers)) + (inits == null ? 0 : size(inits)) > 16 ||
+    ((containers == null ? [] : containers) + (inits == null ? [] : inits.filter(c, c.?restartPolicy.orValue('') == 'Always'))).exists(c,
+      {{- .before | nindent 6 }}
       [c.?command.orValue([]) + c.?args.orValue([])].exists(words,
         size(words) > 128 || words.map(word, size(word)).sum() > 16384 ||
         [([''] + words + ['']).join('\x03\x02')].exists(line,
-          line.contains('nats-serve') || line.contains('nats-strea') || line.contains('gnatsd') ||
-          !words[?0].orValue('').endsWith('/sh') && !words[?0].orValue('').endsWith('/bash') && !(words[?0].orValue('') in ['sh', 'bash']) &&
-          line.findAll('\x02--?c(onfig)?[=\x03]\x02?[^\\s=#\x03]+\x03').exists(flag,
-            !['.yaml\x03', '.yml\x03', '.toml\x03', '.ini\x03', '.xml\x03', '.properties\x03', '.sh\x03'].exists(ending, flag.endsWith(ending))) &&
-          (size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,
-            has(volume.configMap) || has(volume.secret) || has(volume.projected)))))))))
+          {{- .test | nindent 10 }}))))))
+{{- end }}
+
+{{- define "natsguard.match.mounts-files" -}}
+(size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,
+  has(volume.configMap) || has(volume.secret) || has(volume.projected)))
+{{- end }}
+
+{{/* A pod template with a NATS server: by image, by program (in a shell script as well), or because `-c` names a file
+and the pod mounts files. A file of a well-known other format is not a nats.conf, and what a shell takes is no file. */}}
+{{- define "natsguard.match.workload" -}}
+{{- $before := printf `size(c.?image.orValue('')) > 512 ||
+c.?image.orValue('').matches('%s') ||` (include "natsguard.servers.images" .) }}
+{{- $test := printf `%s ||
+![words[?0].orValue('')].exists(first, size(first) < 64 && first.matches('%s')) &&
+line.findAll('\x02--?c(onfig)?[=\x03]\x02?[^\\s=#\x03]+\x03').exists(flag, !%s.exists(ending, flag.endsWith(ending))) &&
+%s` (include "natsguard.servers.programs" .) (include "natsguard.servers.shells" .) (include "natsguard.servers.otherFormats" .) (include "natsguard.match.mounts-files" .) }}
+{{- include "natsguard.match.containers" (dict "before" $before "test" $test) }}
+{{- end }}
+
+{{/* One that says less: flags that no other program has together, or a file that is mounted where a server looks for it. Only
+where a call that fails is ignored. */}}
+{{- define "natsguard.match.hinted" -}}
+{{- $test := printf `words.filter(word, word.split('=', 2)[0] in %s).size() > 1 ||
+line.contains('nats') && line.contains('://') && words.exists(word, word.split('=', 2)[0] in %s) ||
+(size(c.?volumeMounts.orValue([])) > 64 || c.?volumeMounts.orValue([]).exists(mount, mount.?mountPath.orValue('') in %s)) &&
+%s` (include "natsguard.servers.tellingFlags" .) (include "natsguard.servers.addressFlags" .) (include "natsguard.servers.defaultPaths" .) (include "natsguard.match.mounts-files" .) }}
+{{- include "natsguard.match.containers" (dict "before" "" "test" $test) }}
+{{- end }}
+
+{{/* Whatever of both. */}}
+{{- define "natsguard.match.hinted-workload" -}}
+{{ include "natsguard.match.workload" . }} ||
+{{ include "natsguard.match.hinted" . }}
 {{- end }}
 
 {{/* A Deployment or DaemonSet that, by a name, an image or a word, has to do with NATS. Only where a call that fails refuses:
@@ -44,7 +72,7 @@ many a program takes `-c FILE`. */}}
 {{ include "natsguard.match.workload" . }} && (
 object.metadata.?name.orValue('').contains('nats') ||
 [object.?spec.?template.?spec.orValue({})].exists(pod, pod != null && (
-  [pod.?containers.orValue([])].exists(containers, containers != null && (size(containers) > 16 || containers.exists(c,
+  [pod.?containers.orValue([]), pod.?initContainers.orValue([])].exists(containers, containers != null && (size(containers) > 16 || containers.exists(c,
     c.?name.orValue('').contains('nats') || c.?image.orValue('').contains('nats') ||
     [c.?command.orValue([]) + c.?args.orValue([])].exists(words, size(words) > 128 || words.exists(word, word.contains('nats')))))) ||
   size(pod.?volumes.orValue([])) > 64 || pod.?volumes.orValue([]).exists(volume,

@@ -4,23 +4,30 @@ lacks match nothing. */}}
 {{- define "natsguard.webhook.entries" -}}
 {{- $root := .root }}
 {{- $mutates := eq .step "mutate" }}
-{{- $stateless := ternary "workload" "named-workload" $mutates }}
+{{- $workload := ternary "hinted-workload" "workload" $mutates }}
+{{- $stateless := ternary "hinted-workload" "named-workload" $mutates }}
 {{- $entries := list
   (dict "resource" "configmaps" "group" "" "match" (ternary "configmap" "telling-configmap" $mutates) "fields" (list "data" "binaryData"))
   (dict "resource" "cronjobs" "group" "batch" "match" $stateless "fields" (list "spec") "template" "object.?spec.?jobTemplate.?spec.?template")
   (dict "resource" "daemonsets" "group" "apps" "match" $stateless "fields" (list "spec"))
-  (dict "resource" "deploymentconfigs" "group" "apps.openshift.io" "match" "workload" "fields" (list "spec") "failurePolicy" "Ignore")
+  (dict "resource" "deploymentconfigs" "group" "apps.openshift.io" "match" "hinted-workload" "fields" (list "spec") "failurePolicy" "Ignore")
   (dict "resource" "deployments" "group" "apps" "match" $stateless "fields" (list "spec"))
   (dict "resource" "persistentvolumeclaims" "group" "" "match" "claim" "fields" (list "spec"))
-  (dict "resource" "rollouts" "group" "argoproj.io" "version" "v1alpha1" "match" "workload" "fields" (list "spec") "failurePolicy" "Ignore")
+  (dict "resource" "rollouts" "group" "argoproj.io" "version" "v1alpha1" "match" "hinted-workload" "fields" (list "spec") "failurePolicy" "Ignore")
   (dict "resource" "services" "group" "" "match" (ternary "governing-service" "service" $mutates) "fields" (list "spec"))
-  (dict "resource" "statefulsets" "group" "apps" "match" "workload" "fields" (list "spec"))
+  (dict "resource" "statefulsets" "group" "apps" "match" $workload "fields" (list "spec"))
   (dict "resource" "secrets" "group" "" "match" "secret" "fields" (list "data") "off" (not $root.Values.secrets.enabled)) }}
 {{- if not $mutates }}
+{{- /* What hints at a server is refused as well, by entries of their own. */}}
+{{- range $entries }}
+{{- if has .resource (list "cronjobs" "daemonsets" "deployments" "statefulsets") }}
+{{- $entries = append $entries (merge (dict "suffix" "-hinted" "match" "hinted" "unless" .match "failurePolicy" "Ignore") .) }}
+{{- end }}
+{{- end }}
 {{- $entries = append $entries (dict "resource" "statefulsets/scale" "group" "apps" "failurePolicy" "Ignore") }}
 {{- end }}
 {{- range $entries }}
-- name: {{ .resource | replace "/" "-" }}.{{ $.step }}.natsguard.dev
+- name: {{ .resource | replace "/" "-" }}{{ .suffix }}.{{ $.step }}.natsguard.dev
   admissionReviewVersions: [v1]
   clientConfig:
     {{- if eq $root.Values.tls.mode "secret" }}
@@ -42,7 +49,13 @@ lacks match nothing. */}}
   - name: nats
     expression: |-
       {{- $pods := "object.?spec.?template" }}
-      {{- include (printf "natsguard.match.%s" .match) $root | replace $pods (.template | default $pods) | nindent 6 }}
+      {{- $template := .template | default $pods }}
+      {{- include (printf "natsguard.match.%s" .match) $root | replace $pods $template | nindent 6 }}
+  {{- with .unless }}
+  - name: not-sent-otherwise
+    expression: |-
+      !({{- include (printf "natsguard.match.%s" .) $root | replace $pods $template | nindent 6 }})
+  {{- end }}
   {{- else }}
   - name: grows
     expression: |-

@@ -73,20 +73,39 @@ impl Evaluator {
             Step::Mutate => &self.mutating,
             Step::Validate => &self.validating,
         };
-        let entry = configuration["webhooks"]
-            .as_array()
-            .expect("webhooks")
+        let entries = configuration["webhooks"].as_array().expect("webhooks");
+        let entries: Vec<Value> = entries
             .iter()
-            .find(|entry| entry["rules"][0]["resources"][0] == resource)
-            .unwrap_or_else(|| panic!("no webhook for {resource}"));
-        let question = json!({
-            "Version": self.version,
-            "Conditions": entry["matchConditions"],
-            "Operation": if old.is_some() { "UPDATE" } else { "CREATE" },
-            "Resource": resource,
-            "Object": object,
-            "OldObject": old,
+            .filter(|entry| entry["rules"][0]["resources"][0] == resource)
+            .map(|entry| entry["matchConditions"].clone())
+            .collect();
+        assert!(!entries.is_empty(), "no webhook for {resource}");
+        let mut answers = entries.into_iter().map(|conditions| {
+            self.judge(&json!({
+                "Version": self.version,
+                "Conditions": conditions,
+                "Operation": if old.is_some() { "UPDATE" } else { "CREATE" },
+                "Resource": resource,
+                "Object": object,
+                "OldObject": old,
+            }))
         });
+        // An object is sent when one of the entries sends it; each has a cost of its own.
+        let first = answers.next().expect("an entry");
+        answers.fold(first, |all, one| Answer {
+            matches: all.matches || one.matches,
+            error: all.error + &one.error,
+            costs: Some(
+                [all.costs, one.costs]
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .collect(),
+            ),
+        })
+    }
+
+    fn judge(&mut self, question: &Value) -> Answer {
         // In one piece: a pipe takes each word of a value on its own, and objects have 3 MiB.
         let line = format!("{question}\n");
         self.stdin

@@ -16,6 +16,7 @@ mod matching;
 mod program;
 mod readme;
 mod render;
+mod servers;
 mod telemetry;
 mod values;
 mod webhooks;

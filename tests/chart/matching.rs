@@ -300,6 +300,21 @@ fn containers(path: &str) -> Vec<Value> {
             format!("ulimit -n 9 && \"nats-server\" --config={path}")
         ]),
         json!(["/nats-streaming-server", "-sc", path]),
+        json!(["/usr/bin/env", "GOMAXPROCS=2", "nats-server", "-c", path]),
+        json!([
+            "timeout",
+            "-k",
+            "5",
+            "1h",
+            "setpriv",
+            "--reuid",
+            "1000",
+            "nats-server",
+            "-c",
+            path
+        ]),
+        json!(["sh", "-c", "exec \"$@\"", "--", "nats-server", "-c", path]),
+        json!(["/opt/acme/launch", "--", "/nats-server", "-c", path]),
         json!(["entry", "-c", path]),
     ];
     all.extend(
@@ -404,6 +419,8 @@ fn a_server_alone_is_sent() {
         json!(["dumb-init", "--", "nats-server"]),
         json!(["nats-streaming-server"]),
         json!(["sh", "-ec", "sleep 1; exec nats-server -js"]),
+        json!(["sh", "-c", "nats-server"]),
+        json!(["busybox", "ash", "-c", "(A=b nats-server)"]),
         json!(["sh", "-ec", "sleep 1\nexec 'gnatsd' -js"]),
     ];
     let commands = programs
@@ -422,6 +439,91 @@ fn a_server_alone_is_sent() {
         assert_eq!(discover(&bundle).len(), 1, "{set}");
         for step in STEPS {
             assert!(evaluator.sends(step, "statefulsets", &set, None), "{set}");
+        }
+    }
+}
+
+/// A container that is started before the others and stays is one of them.
+#[test]
+fn a_server_that_starts_before_the_others_is_sent() {
+    let mut evaluator = Evaluator::start(VERSIONS[0]);
+    for (policy, is_server) in [(json!("Always"), true), (Value::Null, false)] {
+        let server = json!({"image": "nats:2.14.5", "restartPolicy": policy});
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "x"},
+            "spec": {"template": {"spec": {
+                "initContainers": [{"image": "busybox"}, server], "containers": [{"image": "pause"}]
+            }}}
+        });
+        let bundle = Bundle::new(vec![Object::new(set.clone())], None);
+        assert_eq!(discover(&bundle).len(), usize::from(is_server));
+        for step in STEPS {
+            assert_eq!(
+                evaluator.sends(step, "statefulsets", &set, None),
+                is_server,
+                "{set}"
+            );
+        }
+    }
+}
+
+/// Servers that no name tells. While nobody answers they are written as ever, so each of these is sent by an entry whose
+/// failing call is ignored.
+#[test]
+fn what_hints_at_a_server_is_sent() {
+    let mut evaluator = Evaluator::start(VERSIONS[0]);
+    let private = |args: &str| {
+        let args: Vec<_> = args.split_whitespace().collect();
+        json!({"name": "main", "image": "registry/acme/bus:1", "args": args})
+    };
+    let mounting = |path: &str| json!({"name": "main", "image": "registry/acme/bus:1", "volumeMounts": [{"name": "a", "mountPath": path}]});
+    let file = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "files"},
+        "data": {"nats-server.conf": "cluster { port: 6222 }"}
+    });
+    for container in [
+        private("-js -sd /data"),
+        private("--jetstream=true --store_dir=/data"),
+        private("--cluster nats://0.0.0.0:6222"),
+        private("-routes=nats://bus-0.bus:6222,nats://bus-1.bus:6222"),
+        private("-cluster_name c --cluster_advertise x -D"),
+        mounting("/etc/nats"),
+        mounting("/etc/nats/"),
+        mounting("/opt/bitnami/nats/conf"),
+    ] {
+        for (kind, resource) in [
+            ("StatefulSet", "statefulsets"),
+            ("Deployment", "deployments"),
+            ("DaemonSet", "daemonsets"),
+        ] {
+            let workload = json!({
+                "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "bus"},
+                "spec": {"template": {"spec": {
+                    "containers": [container], "volumes": [{"name": "a", "configMap": {"name": "files"}}]
+                }}}
+            });
+            let objects = [workload.clone(), file.clone()].map(Object::new).into();
+            assert_eq!(discover(&Bundle::new(objects, None)).len(), 1, "{workload}");
+            for step in STEPS {
+                assert!(
+                    evaluator.sends(step, resource, &workload, None),
+                    "{step:?} {workload}"
+                );
+            }
+        }
+    }
+    for container in [
+        private("--cluster main --name x"),
+        private("--jetstream --url nats://bus:4222"),
+        private("-sd /data"),
+        mounting("/etc/natsx"),
+    ] {
+        let (resource, set) = run("statefulsets", mounted(container));
+        for step in STEPS {
+            assert!(
+                !evaluator.sends(step, resource, &set, None),
+                "{step:?} {set}"
+            );
         }
     }
 }
@@ -800,9 +902,11 @@ fn what_nowhere_says_nats_is_not_refused() {
         let denied = findings
             .iter()
             .filter(|judged| judged.action == Action::Deny);
-        denied
+        let mut denied: Vec<String> = denied
             .filter_map(|judged| of(judged.finding.place.object))
-            .collect()
+            .collect();
+        denied.dedup();
+        denied
     };
     let deployment = workload("Deployment");
     let stored = file("one", "bus.conf", "jetstream { store_dir: /data }");

@@ -84,8 +84,17 @@ fn there_is_one_entry_a_resource_and_every_default_is_written_out() {
         }]);
         assert_eq!(json!(scale.rules), asked);
         assert_eq!(mutating.len(), resources.len());
-        assert_eq!(validating.len(), resources.len());
-        for ((resource, mutate), validate) in resources.iter().zip(mutating).zip(validating) {
+        let (validating, hinted) = validating.split_at(resources.len());
+        let kinds = ["cronjobs", "daemonsets", "deployments", "statefulsets"];
+        assert_eq!(hinted.len(), kinds.len());
+        for (kind, entry) in kinds.iter().zip(hinted) {
+            assert_eq!(entry.name, format!("{kind}-hinted.validate.natsguard.dev"));
+            assert_eq!(entry.failure_policy.as_deref(), Some("Ignore"));
+            assert_eq!(entry.rules, rules(kind));
+        }
+        for ((resource, mutate), validate) in
+            resources.iter().zip(mutating).zip(validating.to_vec())
+        {
             assert_eq!(mutate.name, format!("{resource}.mutate.natsguard.dev"));
             assert_eq!(mutate.admission_review_versions, ["v1"]);
             assert_eq!(mutate.failure_policy.as_deref(), Some("Ignore"));
