@@ -24,6 +24,7 @@ pub use edit::{
 pub use lexer::{Token, TokenKind};
 pub use parser::{Document, Error, is_template};
 pub use read::{
-    Config, ConfigError, File, Included, MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_INCLUDES, read, read_in,
+    Cause, Config, ConfigError, File, Included, MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_INCLUDES, read,
+    read_in,
 };
 pub use value::{Entry, KeyOrigin, Kind, Map, Origin, SizeError, Value, storage_size};

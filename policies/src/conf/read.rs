@@ -67,8 +67,19 @@ pub struct ConfigError {
     pub file: usize,
     /// Where and why.
     pub error: Error,
-    /// Whether it is only more than is evaluated here, which nats-server may well accept.
-    pub is_limit: bool,
+    /// What is to blame.
+    pub cause: Cause,
+}
+
+/// What is to blame for a configuration without values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The text, which nats-server refuses.
+    Text,
+    /// A file that is included and is not there.
+    Include,
+    /// It is more than is evaluated here, which nats-server may well accept.
+    Limit,
 }
 
 impl fmt::Display for ConfigError {
@@ -329,7 +340,7 @@ impl Evaluation<'_, '_> {
             return Err(ConfigError {
                 file: self.file,
                 error: error.clone(),
-                is_limit: false,
+                cause: Cause::Text,
             });
         }
         // nats-server accepts some files that end within a bracket, and reads nothing of what is in it.
@@ -343,14 +354,14 @@ impl Evaluation<'_, '_> {
         ConfigError {
             file: self.file,
             error: Error::new(self.document.text(), offset, message.to_owned()),
-            is_limit: false,
+            cause: Cause::Text,
         }
     }
 
     /// The error of a configuration that is more than is evaluated here.
     fn limit(&self, offset: usize, message: &str) -> ConfigError {
         ConfigError {
-            is_limit: true,
+            cause: Cause::Limit,
             ..self.error(offset, message)
         }
     }
@@ -531,7 +542,10 @@ impl Evaluation<'_, '_> {
                 return Ok(());
             }
             Included::Missing => {
-                return Err(self.error(token.start(), "the included file does not exist"));
+                return Err(ConfigError {
+                    cause: Cause::Include,
+                    ..self.error(token.start(), "the included file does not exist")
+                });
             }
         };
         if self.depth >= MAX_INCLUDE_DEPTH {

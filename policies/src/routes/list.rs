@@ -164,7 +164,7 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 fn in_file(workload: &Workload<'_>, config: &conf::Config) -> Routes {
     let nowhere = || workload.own_place(workload.container_pointer.clone());
     if let Some(error) = &config.error {
-        let detail = if error.is_limit {
+        let detail = if error.cause == conf::Cause::Limit {
             format!("the file is more than natsguard reads: {}", error.error)
         } else if workload.may_be_filled_in() {
             "the file is a template".to_owned()

@@ -18,7 +18,7 @@
 //! | a file that is included or passed with `-c` | missing in the ConfigMap or Secret that should hold it |
 //! | `max_memory_store`, `max_file_store` | no size: `"10Gi"` in quotes |
 //! | `GOMEMLIMIT` | a size in units of Kubernetes, `3Gi`, not of Go, `3GiB` |
-//! | JetStream in a server that listens for routes | no `server_name`, no `cluster.name`, no route and no leaf node remote |
+//! | JetStream in a server that listens for routes | no `server_name`, no `cluster.name`, no route and no leaf node remote (a warning for a StatefulSet, whose routes can be made) |
 //!
 //! In a file, `{{…}}` and `${…}` may be filled in before it is applied, so a template is not judged; in a cluster nobody fills
 //! it in. A file that is larger or deeper than natsguard reads is not judged either; [opaque-routes](opaque-routes.md) says so.
@@ -89,7 +89,7 @@ use crate::memory::{self, GoLimit};
 use crate::policy::{Action, Finding, Policy};
 use crate::routes::list::Routes;
 use crate::storage::jetstream::{JetStream, Limit, State};
-use crate::workload::{Configuration, Workload};
+use crate::workload::{Configuration, Kind, Workload};
 
 /// The policy.
 pub const POLICY: Policy = Policy {
@@ -165,16 +165,21 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
 
 /// A file that can't be read: `None` where somebody fills it in before, or it is only more than natsguard reads.
 fn unreadable(workload: &Workload<'_>, error: &conf::ConfigError) -> Option<Finding> {
-    if error.is_limit || workload.may_be_filled_in() {
+    if error.cause == conf::Cause::Limit || workload.may_be_filled_in() {
         return None;
     }
-    Some(finding(
+    let found = finding(
         POLICY.id,
         workload.error_place(error)?,
         FILE,
         format!("{}: {error}", workload.title()),
         "correct it; nats-server -t -c FILE tells whether it is right",
-    ))
+    );
+    // What is mounted beside the file is the template's.
+    Some(match error.cause {
+        conf::Cause::Include => found.rests_on_workload(),
+        conf::Cause::Text | conf::Cause::Limit => found,
+    })
 }
 
 fn no_size(workload: &Workload<'_>, name: &str, limit: &Limit) -> Option<Finding> {
@@ -241,11 +246,20 @@ fn no_cluster(context: &Context<'_>, jetstream: &JetStream) -> Option<Finding> {
         return None;
     };
     let place = cluster.and_then(|cluster| workload.place(&cluster.origin, "cluster"));
-    Some(finding(
+    let found = finding(
         POLICY.id,
         place.unwrap_or_else(|| jetstream.place.clone()),
         "nats-server does not start JetStream in a cluster without names and routes",
         format!("{} has {what}", workload.title()),
         remedy,
-    ))
+    )
+    .rests_on_workload();
+    // The routes of a StatefulSet are made when it grows, and it may always shrink.
+    Some(
+        if is_named && has_cluster_name && workload.kind == Kind::StatefulSet {
+            found.otherwise(Action::Warn)
+        } else {
+            found
+        },
+    )
 }

@@ -228,5 +228,9 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
             format!("add {wanted} to the names of the certificate"),
         ));
     }
+    // Which Secret is mounted is the template's.
     findings
+        .into_iter()
+        .map(Finding::rests_on_workload)
+        .collect()
 }

@@ -163,10 +163,10 @@ fn a_limit_that_is_no_size_is_refused() {
 #[test]
 fn jetstream_in_a_cluster_needs_names_and_a_route() {
     let lacks = |what: &str| {
-        refused(
-            "data[\"nats.conf\"].cluster",
-            &format!("StatefulSet messaging/nats has {what}"),
-        )
+        let action = if what == "no route" { "warn" } else { "deny" };
+        vec![format!(
+            "{action} refused-configuration data[\"nats.conf\"].cluster: StatefulSet messaging/nats has {what}"
+        )]
     };
     let js = "jetstream: enabled\n";
     let route = "routes: [\"nats://nats-0.nats-headless:6222\"]";

@@ -184,8 +184,8 @@ pub async fn nfs(space: &Space) -> Result<()> {
     assert!(
         said.contains(&format!(
             "StatefulSet {name}/nats, spec.template.spec.volumes[1].nfs: JetStream's store lies on a network file system: volume data of \
-             StatefulSet {name}/nats: NFS: volume data, nfs; to mend it, put the store on a local disk or a block device: a \
-             volumeClaimTemplate of such a StorageClass (natsguard explain network-filesystem)"
+             StatefulSet {name}/nats: NFS: volume data, nfs; to mend it, put the store on a local disk or a block device, as \
+             a StorageClass of such volumes gives (natsguard explain network-filesystem)"
         )),
         "{said}"
     );

@@ -249,7 +249,7 @@ mod tests {
       "natsguardFinding/v1": "service-route/ConfigMap/nats/nats-config/data[\"nats.conf\"].cluster.routes[0]"
     },
     "ruleId": "service-route",
-    "ruleIndex": 0
+    "ruleIndex": 1
   },
   {
     "level": "warning",
@@ -285,7 +285,7 @@ mod tests {
       "natsguardFinding/v1": "co-located-replicas/StatefulSet/nats/nats/spec.template.spec.affinity"
     },
     "ruleId": "co-located-replicas",
-    "ruleIndex": 9
+    "ruleIndex": 15
   },
   {
     "level": "note",
@@ -321,7 +321,7 @@ mod tests {
       "natsguardFinding/v1": "network-filesystem/StorageClass/nfs/provisioner"
     },
     "ruleId": "network-filesystem",
-    "ruleIndex": 6
+    "ruleIndex": 12
   }
 ]"#;
         let log = rendered(&sample::listing());

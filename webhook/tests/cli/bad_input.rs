@@ -30,7 +30,7 @@ fn refused(input: impl AsRef<[u8]>, expected: &str) {
 
 fn summary(input: impl AsRef<[u8]>) -> Value {
     let run = run_with(&["check", "-o", "json", "-"], input);
-    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(run.status < 2, "{}", run.err);
     serde_json::from_str::<Value>(&run.out).unwrap()["summary"].clone()
 }
 
@@ -209,15 +209,16 @@ fn deep_nesting_is_refused() {
 
 #[test]
 fn a_hostile_configuration_file_is_answered_in_bounded_time() {
-    let hostile: [String; 6] = [
-        "x".repeat(1 << 20),
-        "{".repeat(100_000),
-        format!("a: {}", "[".repeat(100_000)),
-        format!("a: \"{}", "y".repeat(1 << 20)),
-        "cluster { routes = [ ".repeat(40_000),
-        "a = $a\n".repeat(100_000),
+    // What is refused is so by nats-server, too; what is deeper than natsguard reads is not.
+    let hostile: [(String, u64); 6] = [
+        ("x".repeat(1 << 20), 1),
+        ("{".repeat(100_000), 1),
+        (format!("a: {}", "[".repeat(100_000)), 0),
+        (format!("a: \"{}", "y".repeat(1 << 20)), 1),
+        ("cluster { routes = [ ".repeat(40_000), 1),
+        ("a = $a\n".repeat(100_000), 0),
     ];
-    for conf in hostile {
+    for (conf, denied) in hostile {
         let started = Instant::now();
         let text = std::fs::read_to_string(manifests().join("sound.yaml")).unwrap();
         let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
@@ -227,7 +228,7 @@ fn a_hostile_configuration_file_is_answered_in_bounded_time() {
             .map(|value| format!("---\n{value}\n"))
             .collect::<String>();
         let found = summary(&input);
-        assert_eq!(found["deny"], 0);
+        assert_eq!(found["deny"], denied, "{}", &conf[..20]);
         assert!(
             started.elapsed() < Duration::from_secs(15),
             "{:?}: {}",

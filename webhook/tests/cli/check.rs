@@ -239,8 +239,9 @@ fn a_template_is_filled_in_and_not_edited() {
 fn explain_prints_the_page_of_a_policy() {
     let list = run(&["explain"]);
     assert!(
-        list.out
-            .contains("network-filesystem   deny      The store lies on a network file system\n"),
+        list.out.contains(
+            "network-filesystem          deny      The store lies on a network file system\n"
+        ),
         "{}",
         list.out
     );

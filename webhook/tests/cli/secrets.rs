@@ -173,7 +173,7 @@ fn the_plants_are_found_at_all() {
     for policy in [
         "service-route",
         "short-route",
-        "opaque-routes",
+        "refused-configuration",
         "exposed-credentials",
     ] {
         assert!(run.out.contains(policy), "{policy}: {}", run.out);
