@@ -20,8 +20,9 @@
 //! | `GOMEMLIMIT` | a size in units of Kubernetes, `3Gi`, not of Go, `3GiB` |
 //! | JetStream in a server that listens for routes | no `server_name`, no `cluster.name`, no route and no leaf node remote (a warning for a StatefulSet, whose routes can be made) |
 //!
-//! In a file, `{{…}}` and `${…}` may be filled in before it is applied, so a template is not judged; in a cluster nobody fills
-//! it in. A file that is larger or deeper than natsguard reads is not judged either; [opaque-routes](opaque-routes.md) says so.
+//! In a file, `{{…}}` and `${…}` may be filled in before it is applied, so a template is listed as not checked; in a cluster
+//! nobody fills it in. So is a file that is larger or deeper than natsguard reads (128 brackets in each other, 1000 includes),
+//! and in a cluster it is refused, because no other policy could judge it.
 //!
 //! ## Example
 //!
@@ -102,6 +103,7 @@ pub const POLICY: Policy = Policy {
 };
 
 const FILE: &str = "nats-server does not start with this file";
+const CORRECT: &str = "correct it; nats-server -t -c FILE tells whether it is right";
 
 fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     let workload = context.workload;
@@ -163,22 +165,30 @@ fn evaluate(context: &Context<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A file that can't be read: `None` where somebody fills it in before, or it is only more than natsguard reads.
+/// A file that can't be read.
 fn unreadable(workload: &Workload<'_>, error: &conf::ConfigError) -> Option<Finding> {
-    if error.cause == conf::Cause::Limit || workload.may_be_filled_in() {
-        return None;
-    }
-    let found = finding(
-        POLICY.id,
-        workload.error_place(error)?,
-        FILE,
-        format!("{}: {error}", workload.title()),
-        "correct it; nats-server -t -c FILE tells whether it is right",
-    );
-    // What is mounted beside the file is the template's.
+    let place = workload.error_place(error)?;
+    let detail = format!("{}: {error}", workload.title());
+    let found =
+        |reason, remedy: &str| finding(POLICY.id, place.clone(), reason, detail.clone(), remedy);
+    let is_live = workload.bundle.is_live();
     Some(match error.cause {
-        conf::Cause::Include => found.rests_on_workload(),
-        conf::Cause::Text | conf::Cause::Limit => found,
+        // nats-server may take it. In a cluster what nobody can judge is not let in.
+        conf::Cause::Limit => {
+            let found = found(
+                "the configuration is larger or deeper than natsguard reads",
+                "write it with less nesting, fewer includes and fewer variables",
+            );
+            if is_live { found } else { found.unchecked() }
+        }
+        _ if workload.may_be_filled_in() => found(
+            "the configuration is a template",
+            "fill it in, and check the result",
+        )
+        .unchecked(),
+        // What is mounted beside the file is the template's.
+        conf::Cause::Include => found(FILE, CORRECT).rests_on_workload(),
+        conf::Cause::Text => found(FILE, CORRECT),
     })
 }
 
