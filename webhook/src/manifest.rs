@@ -12,6 +12,7 @@ mod quoted;
 mod read;
 mod resolve;
 mod runs;
+mod scalars;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use error::{PatchError, Place, ReadError};
 pub use locate::Location;
+pub use scalars::{Scalar, Step};
 
 use node::Tree;
 use plan::Refusal;
@@ -151,28 +153,6 @@ impl Manifest {
                 .map(|document| document.text.as_bytes());
             texts.collect::<Vec<_>>().concat()
         })
-    }
-
-    /// The text of a line, counted from 1, without its line break; empty for a line that is not there.
-    pub fn line(&self, line: usize) -> &str {
-        let Some(index) = line.checked_sub(1) else {
-            return "";
-        };
-        let after = self
-            .documents
-            .partition_point(|document| document.lines_before <= index);
-        if let Some(document) = after
-            .checked_sub(1)
-            .and_then(|last| self.documents.get(last))
-        {
-            let start = document.lines.get(index - document.lines_before);
-            return start.map_or("", |&start| {
-                &document.text[start..text::line_end(&document.text, start)]
-            });
-        }
-        // Without documents there is no tree, but there are lines.
-        let text = std::str::from_utf8(self.bytes()).unwrap_or_default();
-        text.lines().nth(index).unwrap_or_default()
     }
 
     /// Applies an RFC 6902 patch (add, replace, remove, test) to the text of a document.

@@ -14,6 +14,12 @@ fn read(text: &str) -> Manifest {
     Manifest::read("file.yaml", text.as_bytes()).expect(text)
 }
 
+/// A line of the file, from 1; empty for a line that is not there.
+fn line(manifest: &Manifest, line: usize) -> &str {
+    let line = manifest.line_of(line);
+    line.map_or("", |(document, line)| &document.text()[line])
+}
+
 fn value(text: &str) -> Value {
     let manifest = read(text);
     assert_eq!(manifest.documents().len(), 1, "{text}");

@@ -2,7 +2,8 @@
 
 use natsguard_policies::policy::Action;
 
-use crate::listing::{Exempted, Listing, ObjectName, Row, Summary};
+use crate::listing::{Exempted, Listing, ObjectName, Row, Summary, Unchecked};
+use crate::mask::Excerpt;
 
 /// One finding of each action, and one that is exempted.
 pub(super) fn listing() -> Listing {
@@ -17,7 +18,8 @@ pub(super) fn listing() -> Listing {
         file: "deploy/my nats.yaml".to_owned(),
         line: 14,
         column: 9,
-        excerpt: Some("    /*ü*/nats://***@nats-svc:6222".to_owned()),
+        end: Some((14, 33)),
+        excerpt: Some(excerpt("    /*ü*/nats://***@nats-svc:6222", 9)),
         workload: None,
     };
     let fix = Row {
@@ -31,6 +33,7 @@ pub(super) fn listing() -> Listing {
         file: "deploy/my nats.yaml".to_owned(),
         line: 40,
         column: 3,
+        end: Some((40, 7)),
         excerpt: None,
         workload: None,
     };
@@ -45,7 +48,8 @@ pub(super) fn listing() -> Listing {
         file: "<stdin>".to_owned(),
         line: 3,
         column: 14,
-        excerpt: Some("provisioner: nfs.csi.k8s.io".to_owned()),
+        end: None,
+        excerpt: Some(excerpt("provisioner: nfs.csi.k8s.io", 14)),
         workload: None,
     };
     let exempted = Exempted {
@@ -65,7 +69,8 @@ pub(super) fn listing() -> Listing {
         },
         findings: vec![deny, fix, warn],
         exempted: vec![exempted],
-        live: false,
+        has_workloads: true,
+        ..Listing::default()
     }
 }
 
@@ -107,7 +112,8 @@ pub(super) fn hostile() -> Listing {
         file: evil.to_owned(),
         line: 1,
         column: 2,
-        excerpt: Some(evil.to_owned()),
+        end: None,
+        excerpt: Some(excerpt(evil, 2)),
         workload: None,
     };
     Listing {
@@ -122,21 +128,52 @@ pub(super) fn hostile() -> Listing {
             reason: evil.to_owned(),
             expires: Some(evil.to_owned()),
         }],
+        unchecked: vec![Unchecked {
+            policy: row.policy,
+            object: row.object.clone(),
+            field: evil.to_owned(),
+            reason: evil.to_owned(),
+            remedy: evil.to_owned(),
+        }],
+        problems: vec![evil.to_owned()],
         findings: vec![row],
-        live: false,
+        has_workloads: true,
+        ..Listing::default()
     }
 }
 
 /// Nothing found.
 pub(super) fn empty() -> Listing {
     Listing {
-        findings: Vec::new(),
         summary: Summary {
             objects: 7,
             ..Summary::default()
         },
-        exempted: Vec::new(),
-        live: false,
+        has_workloads: true,
+        ..Listing::default()
+    }
+}
+
+/// Nothing found, because not everything could be read and judged.
+pub(super) fn unread() -> Listing {
+    Listing {
+        unchecked: vec![Unchecked {
+            policy: "network-filesystem",
+            object: object("apps/v1", "StatefulSet", Some("nats"), "nats"),
+            field: "spec.template".to_owned(),
+            reason: "StorageClass fast is not in the input".to_owned(),
+            remedy: "pass it, too".to_owned(),
+        }],
+        problems: vec!["deploy/broken.yaml:3:1: not YAML".to_owned()],
+        has_workloads: false,
+        ..empty()
+    }
+}
+
+fn excerpt(text: &str, column: usize) -> Excerpt {
+    Excerpt {
+        text: text.to_owned(),
+        column,
     }
 }
 

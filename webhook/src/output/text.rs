@@ -9,7 +9,7 @@ use natsguard_policies::policy::Action;
 use super::escape::{visible, visible_line};
 use super::words;
 use crate::listing::{Listing, Row};
-use crate::mask::MASK;
+use crate::mask;
 
 /// Characters of a line before and after the column that are looked at. A manifest in JSON may be one line of a megabyte.
 const REACH: usize = 400;
@@ -32,6 +32,9 @@ pub(super) fn render(listing: &Listing, color: bool) -> String {
         let _ = writeln!(out, "{more}");
     }
     let _ = writeln!(out, "{}", words::summary(listing));
+    for unchecked in &listing.unchecked {
+        let _ = writeln!(out, "not checked: {}", words::unchecked(unchecked));
+    }
     out
 }
 
@@ -48,10 +51,7 @@ fn level(action: Action) -> Level<'static> {
 fn finding(renderer: &Renderer, row: &Row) -> String {
     let place = words::place(row);
     let title = level(row.action).primary_title(row.reason).id(row.policy);
-    let excerpt = row
-        .excerpt
-        .as_ref()
-        .map(|excerpt| Excerpt::new(excerpt, row));
+    let excerpt = row.excerpt.as_ref().map(Excerpt::new);
     let group = match &excerpt {
         Some(excerpt) => title.element(excerpt.snippet(row)),
         None => title.element(
@@ -72,8 +72,8 @@ fn finding(renderer: &Renderer, row: &Row) -> String {
         .map(|(level, text)| level.message(text));
     let rendered = renderer.render(&[group.elements(messages)]);
     match excerpt {
-        // The renderer counts columns in what it is given, which need not be all of the line.
-        Some(excerpt) if excerpt.certain && excerpt.column != row.column => rendered.replacen(
+        // The renderer counts columns in what it is given, which need not be all of the line, nor be unmasked.
+        Some(excerpt) if excerpt.column != row.column => rendered.replacen(
             &format!("{}:{}:{}", visible(&row.file), row.line, excerpt.column),
             &place,
             1,
@@ -89,20 +89,16 @@ struct Excerpt {
     caret: Range<usize>,
     /// 1-based, in characters of the text.
     column: usize,
-    /// Whether the column is where the line says.
-    certain: bool,
 }
 
 impl Excerpt {
-    fn new(line: &str, row: &Row) -> Self {
-        let line = line.trim_end_matches(['\r', '\n']);
+    fn new(excerpt: &mask::Excerpt) -> Self {
+        let line = excerpt.text.as_str();
         let end = line
             .char_indices()
-            .nth(row.column.saturating_sub(1))
+            .nth(excerpt.column.saturating_sub(1))
             .map_or(line.len(), |(end, _)| end);
         let (start, rest) = line.split_at_checked(end).unwrap_or((line, ""));
-        // A mask before the column has moved it, no one knows how far: no caret is better than a wrong one.
-        let certain = !start.contains(MASK);
         let before: String = start
             .chars()
             .skip(start.chars().count().saturating_sub(REACH))
@@ -119,21 +115,14 @@ impl Excerpt {
             text,
             caret,
             column,
-            certain,
         }
     }
 
     fn snippet(&self, row: &Row) -> Snippet<'_, Annotation<'_>> {
-        // The renderer says line and column of what has a caret only.
-        let (kind, path) = if self.certain {
-            (AnnotationKind::Primary, visible(&row.file))
-        } else {
-            (AnnotationKind::Visible, words::place(row))
-        };
         Snippet::source(&self.text)
-            .path(path)
+            .path(visible(&row.file))
             .line_start(row.line)
-            .annotation(kind.span(self.caret.clone()))
+            .annotation(AnnotationKind::Primary.span(self.caret.clone()))
     }
 }
 
@@ -145,7 +134,10 @@ mod tests {
     /// What is rendered of the first finding of the sample, its line and column changed.
     fn excerpt(line: &str, column: usize) -> String {
         let mut row = sample::listing().findings.remove(0);
-        row.excerpt = Some(line.to_owned());
+        row.excerpt = Some(mask::Excerpt {
+            text: line.to_owned(),
+            column,
+        });
         row.column = column;
         finding(&Renderer::plain(), &row)
             .lines()
@@ -195,6 +187,16 @@ run natsguard explain <ID> for more: service-route, co-located-replicas, network
     }
 
     #[test]
+    fn what_could_not_be_checked_ends_the_text() {
+        assert_eq!(
+            render(&sample::unread(), false),
+            "no NATS workload, 1 not checked in 7 objects\n\
+             not checked: network-filesystem of StatefulSet nats/nats (spec.template): \
+             StorageClass fast is not in the input; pass it, too\n"
+        );
+    }
+
+    #[test]
     fn colour_is_for_terminals() {
         let colored = render(&sample::listing(), true);
         assert!(
@@ -226,7 +228,8 @@ run natsguard explain <ID> for more: service-route, co-located-replicas, network
 
 exempted: short-route of {evil} {evil}/{evil} at {evil}:1:2: {evil} (until {evil})
 run natsguard explain short-route for more
-1 warning in 1 object
+1 warning, 1 not checked in 1 object
+not checked: short-route of {evil} {evil}/{evil} ({evil}): {evil}; {evil}
 "
         );
         assert_eq!(render(&sample::hostile(), false), expected);
@@ -239,7 +242,7 @@ run natsguard explain short-route for more
             "  --> deploy/my nats.yaml:14:5\n   |\n14 | 日本: x\n   |       ^"
         );
         assert_eq!(
-            excerpt("\tx\r", 2),
+            excerpt("\tx", 2),
             "  --> deploy/my nats.yaml:14:2\n   |\n14 |     x\n   |     ^"
         );
     }
@@ -261,18 +264,20 @@ run natsguard explain short-route for more
     }
 
     #[test]
-    fn a_mask_before_the_column_takes_the_caret_away() {
-        let line = "[nats://***@a:1,nats://b:2]";
-        assert_eq!(
-            excerpt(line, 40),
-            format!("  --> deploy/my nats.yaml:14:40\n   |\n14 | {line}\n   |")
+    fn the_caret_is_where_the_mask_moved_it_and_the_column_is_not() {
+        let mut row = sample::listing().findings.remove(0);
+        row.excerpt = Some(mask::Excerpt {
+            text: "[nats://***@a:1,nats://b:2]".to_owned(),
+            column: 17,
+        });
+        row.column = 40;
+        let shown = finding(&Renderer::plain(), &row);
+        assert!(
+            shown.contains(
+                "  --> deploy/my nats.yaml:14:40\n   |\n14 | [nats://***@a:1,nats://b:2]\n   |                 ^"
+            ),
+            "{shown}"
         );
-    }
-
-    #[test]
-    fn a_mask_far_before_the_column_takes_the_caret_away() {
-        let line = format!("nats://***@a:1{}x", " ".repeat(REACH));
-        assert!(!excerpt(&line, 415).contains('^'));
     }
 
     #[test]

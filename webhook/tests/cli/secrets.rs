@@ -136,33 +136,196 @@ fn assert_silent(what: &str, text: &str) {
     }
 }
 
+/// A nats.conf on one line with a credential in every place, and routes that are to be repaired between them.
+const CONF: &str = r#"cluster { port = 6222, authorization { user = a, password = MARKED-1 }, routes = [nats://a:MARKED-2@nats:6222, "nats://MARKED-3@nats-0.nats:6222", nats://a:MARKED@4@gone:6222, "nats://a:MARKED,5/x#y@nats:6222"], authorization { user = b, password = "MARKED-6" } }; jetstream { store_dir = /data, encryption_key = "MARKED-7" }; accounts { A { users [ { user = a, password = MARKED-8 }, { nkey = MARKED-9 } ] } }; MARKED-10 { token = "MARKED-11" }"#;
+
+/// How a string is written in YAML.
+#[derive(Clone, Copy, Debug)]
+enum Style {
+    Plain,
+    Single,
+    Double,
+    Literal,
+    Folded,
+    /// In quotes, and continued on the next line after every blank that comes after `=`.
+    WrappedValues,
+    /// Continued on the next line after every blank.
+    WrappedWords,
+    /// In double quotes, with line breaks inside words, credentials included.
+    WrappedLetters,
+}
+
+const STYLES: [Style; 8] = [
+    Style::Plain,
+    Style::Single,
+    Style::Double,
+    Style::Literal,
+    Style::Folded,
+    Style::WrappedValues,
+    Style::WrappedWords,
+    Style::WrappedLetters,
+];
+
+impl Style {
+    fn write(self, text: &str, indent: usize) -> String {
+        let line = format!("\n{}", " ".repeat(indent));
+        let double = text.replace('"', "\\\"");
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Single => format!("'{text}'"),
+            Self::Double => format!("\"{double}\""),
+            Self::Literal => format!("|{line}{}", text.replace(", ", &format!("{line}"))),
+            Self::Folded => format!(">-{line}{}", text.replace(' ', &line)),
+            Self::WrappedValues => format!("'{}'", text.replace("= ", &format!("={line}"))),
+            Self::WrappedWords => text.replace(' ', &line),
+            Self::WrappedLetters => {
+                format!("\"{}\"", double.replace("RKED", &format!("R\\{line}KED")))
+            }
+        }
+    }
+}
+
+/// A Service and a StatefulSet whose server reads a file, or has its routes in flags.
+fn workload(container: &str, volume: &str) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: Service
+metadata: {{name: nats}}
+spec: {{clusterIP: None, selector: {{app: nats}}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: nats
+  annotations: {{note: MARKED-12}} # MARKED-13
+spec:
+  replicas: 3
+  serviceName: nats
+  selector: {{matchLabels: {{app: nats}}}}
+  template:
+    metadata: {{labels: {{app: nats}}}}
+    spec:
+      containers:
+      - name: nats
+        image: nats
+{container}
+      volumes: [{{name: config{volume}}}]
+"
+    )
+}
+
+/// Every holder in every style: each file with whether its nats.conf can be read.
+fn planted() -> Vec<(String, String)> {
+    let mounts = "        args: [-c, /etc/nats/nats.conf]\n        volumeMounts: [{name: config, mountPath: /etc/nats}]\n        env: [{name: A, value: MARKED-14}]";
+    let mut files = Vec::new();
+    for style in STYLES {
+        let conf = style.write(CONF, 4);
+        let broken = style.write(&CONF.replacen("] }", "] ", 1), 4);
+        for (holder, conf, field, volume) in [
+            ("ConfigMap", &conf, "data", ", configMap: {name: nats}"),
+            (
+                "broken ConfigMap",
+                &broken,
+                "data",
+                ", configMap: {name: nats}",
+            ),
+            (
+                "Secret",
+                &conf,
+                "stringData",
+                ", secret: {secretName: nats}",
+            ),
+        ] {
+            let kind = holder.split(' ').next_back().unwrap();
+            let file = format!(
+                "apiVersion: v1\nkind: {kind}\nmetadata: {{name: nats}} # MARKED-15\n{field}: # MARKED-16\n  nats.conf: {conf}\n{}",
+                workload(mounts, volume)
+            );
+            files.push((format!("{holder}, {style:?}"), file));
+        }
+        let flags = [
+            "--cluster",
+            "nats://a:MARKED-17@0.0.0.0:6222",
+            "--routes=nats://a:MARKED-18@nats:6222,nats://b:MARKED-19@nats-0.nats:6222",
+            "--pass",
+            "MARKED-20",
+            "--auth=MARKED-21",
+            "-MARKED-22",
+        ];
+        let flags: Vec<String> = flags
+            .iter()
+            .map(|flag| format!("        - {}", style.write(flag, 10)))
+            .collect();
+        let env = format!(
+            "        args:\n{}\n        env:\n        - name: A\n          value: {}",
+            flags.join("\n"),
+            style.write("MARKED-23 and more", 12)
+        );
+        files.push((format!("flags, {style:?}"), workload(&env, "")));
+        let script = style.write(
+            "exec nats-server --cluster nats://a:MARKED-24@0.0.0.0:6222 --pass MARKED-25 --routes nats://a:MARKED-26@nats:6222",
+            10,
+        );
+        let script = format!("        command: [sh, -c]\n        args:\n        - {script}");
+        files.push((format!("script, {style:?}"), workload(&script, "")));
+    }
+    assert!(files.len() >= 20);
+    files
+}
+
+const FORMATS: [&str; 6] = ["text", "json", "sarif", "junit", "github", "markdown"];
+
 #[test]
 fn no_output_tells_a_credential() {
     let folder = Folder::new();
-    let planted = folder.write("planted.yaml", PLANTED);
-    let mut paths: Vec<String> = all()
+    let mut paths: Vec<(String, String)> = all()
         .iter()
-        .map(|name| manifests().join(name).to_str().unwrap().to_owned())
+        .map(|name| {
+            (
+                name.clone(),
+                manifests().join(name).to_str().unwrap().to_owned(),
+            )
+        })
         .collect();
-    paths.push(planted);
-    for path in &paths {
-        for format in ["text", "json", "sarif", "junit", "github", "markdown"] {
+    paths.push(("planted".to_owned(), folder.write("planted.yaml", PLANTED)));
+    for (index, (what, text)) in planted().into_iter().enumerate() {
+        paths.push((what, folder.write(&format!("{index}.yaml"), text)));
+    }
+    for (what, path) in &paths {
+        for format in FORMATS {
             let run = run(&["check", "--output", format, path]);
-            assert_ne!(run.status, 2, "{path}: {}", run.err);
-            assert_silent(&format!("check --output {format} {path}"), &run.out);
-            assert_silent(
-                &format!("check --output {format} {path} (standard error)"),
-                &run.err,
-            );
+            assert_ne!(run.status, 2, "{what}: {}", run.err);
+            let all = run.out + &run.err;
+            assert_silent(&format!("check --output {format} of {what}"), &all);
         }
         assert_silent(
-            &format!("fix {path} (standard error)"),
+            &format!("fix of {what} (standard error)"),
             &run(&["fix", path]).err,
         );
         let diff = run(&["fix", "--diff", path]);
-        assert_silent(&format!("fix --diff {path}"), &diff.out);
-        assert_silent(&format!("fix --diff {path} (standard error)"), &diff.err);
+        assert_silent(&format!("fix --diff of {what} (standard error)"), &diff.err);
+        if what.starts_with("Secret") {
+            for mark in [2, 3, 6, 7, 8, 9].map(|mark| format!("MARKED-{mark}")) {
+                assert!(!diff.out.contains(&mark), "{what}: {}", diff.out);
+            }
+        }
     }
+}
+
+/// Without findings and without lines of the input nothing could be told.
+#[test]
+fn lines_with_credentials_are_shown_and_masked() {
+    let folder = Folder::new();
+    let (mut shown, mut masked) = (0, 0);
+    for (what, text) in planted() {
+        let path = folder.write("planted.yaml", text);
+        let text = run(&["check", &path]).out;
+        assert!(text.contains(" | "), "{what}: {text}");
+        shown += text.lines().filter(|line| line.contains(" | ")).count();
+        masked += text.matches("***").count();
+    }
+    assert!(shown > 100 && masked > 50, "{shown} lines, {masked} masks");
 }
 
 #[test]

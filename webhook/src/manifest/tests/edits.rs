@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::{Manifest, PatchError};
-use super::{patch, patched, read, refused};
+use super::{line, patch, patched, read, refused};
 
 #[test]
 fn an_empty_patch_leaves_every_byte() {
@@ -393,7 +393,7 @@ fn only_the_patched_document_changes() {
         "# head\n---\nkind: List\nitems:\n- a: 1\n  b: {}\n  c: 1\n--- # two\na: 1\nc: 1\n...\n# three\n---\na: 1\nc: 1"
     );
     assert_eq!(manifest.locate(2, "/c").line, 15);
-    assert_eq!(manifest.line(15), "c: 1");
+    assert_eq!(line(&manifest, 15), "c: 1");
 }
 
 #[test]

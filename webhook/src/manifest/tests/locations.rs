@@ -1,7 +1,7 @@
 //! Positions of pointers and of bytes in strings.
 
 use super::super::Location;
-use super::read;
+use super::{line, read};
 
 fn at(line: usize, column: usize) -> Location {
     Location { line, column }
@@ -50,9 +50,9 @@ fn a_byte_of_a_literal_block_is_on_its_line() {
     assert_eq!(find("é"), at(5, 5));
     assert_eq!(find("x"), at(5, 8));
     assert_eq!(find("deep"), at(6, 7));
-    assert_eq!(manifest.line(5), "    é: x");
-    assert_eq!(manifest.line(99), "");
-    assert_eq!(manifest.line(0), "");
+    assert_eq!(line(&manifest, 5), "    é: x");
+    assert_eq!(line(&manifest, 99), "");
+    assert_eq!(line(&manifest, 0), "");
 }
 
 #[test]

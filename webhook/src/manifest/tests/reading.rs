@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::read::{Problem, each};
 use super::super::resolve::Fault;
 use super::super::{Manifest, ReadError};
-use super::{error, read, value};
+use super::{error, line, read, value};
 
 #[test]
 fn scalars_are_what_kubernetes_makes_of_them() {
@@ -74,7 +74,7 @@ fn aliases_and_merge_keys_are_expanded() {
 fn documents_are_counted_as_they_stand() {
     assert!(read("").documents().is_empty());
     assert!(read("# only a comment\n").documents().is_empty());
-    assert_eq!(read("# only a comment\nx").line(1), "# only a comment");
+    assert_eq!(line(&read("# a comment\nx"), 1), "# a comment");
     let manifest = read("# head\n---\n# empty\n---\na: 1\n...\n---\n- b\n--- # last\n");
     let values: Vec<_> = manifest
         .documents()
