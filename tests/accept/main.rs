@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use natsguard::input::Input;
+use natsguard::input::{Input, STDIN};
 use natsguard_policies::conf;
 use natsguard_policies::workload::{Configuration, Workload, discover};
 use natsguard_tests::server::{Server, Verdict};
@@ -112,8 +112,8 @@ fn a_real_server_takes_what_was_repaired() {
     for path in manifests() {
         let after_path = folder.join("after.yaml");
         std::fs::write(&after_path, fixed(&path)).unwrap();
-        let before = Input::read(std::slice::from_ref(&path), None, "fix");
-        let after = Input::read(std::slice::from_ref(&after_path), None, "fix");
+        let before = Input::read(std::slice::from_ref(&path), STDIN, None, "fix");
+        let after = Input::read(std::slice::from_ref(&after_path), STDIN, None, "fix");
         assert!(before.problems.is_empty() && after.problems.is_empty());
         let (before, after) = (discover(&before.bundle), discover(&after.bundle));
         assert_eq!(before.len(), after.len());

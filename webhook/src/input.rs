@@ -28,6 +28,8 @@ pub const STDIN: &str = "<stdin>";
 pub struct Input {
     /// The manifests that could be read.
     pub manifests: Vec<Manifest>,
+    /// The path of each, byte for byte; `None` for what is no file.
+    pub paths: Vec<Option<PathBuf>>,
     /// The files in the order given, each with what became of it.
     pub files: Vec<File>,
     /// Where each object of the bundle stands.
@@ -38,6 +40,8 @@ pub struct Input {
     pub problems: Vec<String>,
     /// What was passed over, for people.
     pub notes: Vec<String>,
+    /// Whether standard input was read and nothing stood there.
+    pub is_stdin_empty: bool,
 }
 
 /// One file of the input.
@@ -79,14 +83,15 @@ impl Standing {
 impl Input {
     /// Reads one file that is in memory.
     pub fn from_bytes(name: &str, bytes: Vec<u8>, namespace: Option<&str>) -> Self {
-        let mut reader = Reader::new("check");
+        let mut reader = Reader::new("check", STDIN);
         reader.add(Path::new(name), bytes, false);
         Self::finish(reader, namespace)
     }
 
-    /// Reads every path. What is not read because a tool makes manifests of it is to be piped to the command `verb`.
-    pub fn read(paths: &[PathBuf], namespace: Option<&str>, verb: &str) -> Self {
-        let mut reader = Reader::new(verb);
+    /// Reads every path. `stdin` is the name of standard input; what is not read because a tool makes manifests of it is to
+    /// be piped to the command `verb`.
+    pub fn read(paths: &[PathBuf], stdin: &str, namespace: Option<&str>, verb: &str) -> Self {
+        let mut reader = Reader::new(verb, stdin);
         reader.read(paths);
         Self::finish(reader, namespace)
     }

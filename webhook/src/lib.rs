@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod mask;
 pub mod output;
 pub mod repair;
+pub mod replace;
 pub mod reports;
 mod resolver;
 pub mod rights;

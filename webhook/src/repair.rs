@@ -14,10 +14,12 @@ use crate::listing::Listing;
 /// What a repair left.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What stands after it.
-    pub report: Report,
+    /// What stands after it, with the places before it: those are what people and editors have.
+    pub left: Listing,
     /// Warnings that belong to a repair, with their places before it.
     pub beside: Listing,
+    /// The repaired manifests, by index, as they were.
+    pub before: BTreeMap<usize, Vec<u8>>,
     /// Repairs that could not be written into the text, for people.
     pub unedited: Vec<String>,
 }
@@ -30,16 +32,54 @@ pub fn repair(input: &mut Input, settings: &Settings) -> Outcome {
         ..Report::default()
     };
     let beside = Listing::new(input, &beside);
-    let unedited = write_back(input, &repaired.bundle);
-    Outcome {
-        report: repaired.report,
+    let mut report = repaired.report;
+    place_before(input, settings, &mut report);
+    let left = Listing::new(input, &report);
+    let mut outcome = Outcome {
+        left,
         beside,
-        unedited,
+        before: BTreeMap::new(),
+        unedited: Vec::new(),
+    };
+    write_back(input, &repaired.bundle, &mut outcome);
+    outcome
+}
+
+/// Gives what stands after a repair its place before it; what is new stands where its field was.
+fn place_before(input: &Input, settings: &Settings, report: &mut Report) {
+    let mut places: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for judged in engine::evaluate(&input.bundle, settings).findings {
+        let finding = judged.finding;
+        places
+            .entry((
+                finding.policy,
+                finding.place.object,
+                finding.reason,
+                finding.detail,
+            ))
+            .or_default()
+            .push(finding.place);
+    }
+    for judged in &mut report.findings {
+        let finding = &mut judged.finding;
+        let detail = std::mem::take(&mut finding.detail);
+        let key = (finding.policy, finding.place.object, finding.reason, detail);
+        let known = places.get(&key).and_then(|places| {
+            let same = places
+                .iter()
+                .find(|place| place.field == finding.place.field);
+            same.or(places.first())
+        });
+        match known {
+            Some(place) => finding.place = place.clone(),
+            None => finding.place.span = None,
+        }
+        finding.detail = key.3;
     }
 }
 
-/// Puts the changed objects back into the text they came from. Returns what could not be put back, for people.
-fn write_back(input: &mut Input, repaired: &Bundle) -> Vec<String> {
+/// Puts the changed objects back into the text they came from.
+fn write_back(input: &mut Input, repaired: &Bundle, outcome: &mut Outcome) {
     let mut patches: BTreeMap<(usize, usize), Vec<PatchOperation>> = BTreeMap::new();
     for (id, (before, after)) in input
         .bundle
@@ -60,17 +100,19 @@ fn write_back(input: &mut Input, repaired: &Bundle) -> Vec<String> {
             .or_default()
             .extend(operations);
     }
-    let mut unedited = Vec::new();
-    for ((manifest, document), operations) in patches {
-        let Some(manifest) = input.manifests.get_mut(manifest) else {
+    for ((index, document), operations) in patches {
+        let Some(manifest) = input.manifests.get_mut(index) else {
             continue;
         };
+        outcome
+            .before
+            .entry(index)
+            .or_insert_with(|| manifest.bytes().to_vec());
         if let Err(error) = manifest.patch(document, &Patch(operations)) {
-            unedited.push(format!(
+            outcome.unedited.push(format!(
                 "{}: a repair could not be written: {error}",
                 manifest.name()
             ));
         }
     }
-    unedited
 }

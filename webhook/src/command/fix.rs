@@ -1,18 +1,17 @@
 //! `natsguard fix`: manifests with every safe repair made.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use natsguard_policies::policy::Action;
 
-use super::{SUCCESS, UNUSABLE, complain, print, rules};
-use crate::args::Fix;
-use crate::diff::diff;
+use super::{DENIED, SUCCESS, UNUSABLE, complain, print, rules, status};
+use crate::args::{FailOn, Fix};
+use crate::diff::Diff;
 use crate::input::Input;
-use crate::listing::Listing;
 use crate::manifest::Manifest;
 use crate::repair::{Outcome, repair};
+use crate::replace::replace;
 
 pub(super) fn run(args: &Fix) -> io::Result<u8> {
     let settings = match rules::settings(&args.rules) {
@@ -28,53 +27,45 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         );
         return Ok(UNUSABLE);
     }
-    let mut input = Input::read(&args.paths, args.rules.namespace.as_deref(), "fix");
-    let before: Vec<Vec<u8>> = if args.diff || args.in_place {
-        input
-            .manifests
-            .iter()
-            .map(|manifest| manifest.bytes().to_vec())
-            .collect()
-    } else {
-        Vec::new()
-    };
+    let stdin = args.stdin.name();
+    let mut input = Input::read(&args.paths, stdin, args.rules.namespace.as_deref(), "fix");
+    let outcome = repair(&mut input, &settings);
     let Outcome {
-        report,
+        left,
         beside,
+        before,
         unedited,
-    } = repair(&mut input, &settings);
-    let listing = Listing::new(&input, &report);
+    } = outcome;
     if args.diff {
-        for (before, after) in before.into_iter().zip(std::mem::take(&mut input.manifests)) {
-            let name = after.name().to_owned();
-            let Ok(before) = Manifest::read(&name, before) else {
-                continue;
-            };
-            match diff(before, after) {
-                Ok(text) => print(text.as_bytes())?,
-                Err(error) => input.problems.push(format!(
-                    "{name}: the changes can't be shown masked: {error}"
-                )),
+        for (index, before) in before {
+            if let Some(after) = input.manifests.get(index) {
+                let path = input.paths.get(index).and_then(Option::as_deref);
+                match diff(before, after, path) {
+                    Some(diff) => print(&diff)?,
+                    None => input.notes.push(format!(
+                        "{0}: its diff is left out, because it would show a Secret; run natsguard fix without --diff for the whole of {0}",
+                        after.name()
+                    )),
+                }
             }
         }
     } else if args.in_place {
-        for (before, after) in before.iter().zip(&input.manifests) {
+        for (index, before) in before {
+            let path = input.paths.get(index).and_then(Option::as_deref);
+            let (Some(after), Some(path)) = (input.manifests.get(index), path) else {
+                continue;
+            };
             if before != after.bytes()
-                && let Err(error) = replace(Path::new(after.name()), after.bytes())
+                && let Err(error) = replace(path, after.bytes())
             {
-                input
-                    .problems
-                    .push(format!("{}: can't be written: {error}", after.name()));
+                input.problems.push(format!("{}: {error}", after.name()));
             }
         }
     } else {
         print(&input.stream())?;
     }
-    let left = listing
-        .findings
-        .iter()
-        .filter(|row| row.action != Action::Fix);
-    for row in beside.findings.iter().chain(left) {
+    let said = left.findings.iter().filter(|row| row.action != Action::Fix);
+    for row in beside.findings.iter().chain(said) {
         complain(&format!(
             "{}:{}:{}: {}[{}]: {}: {}; {}",
             row.file,
@@ -90,31 +81,25 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
     for message in input.notes.iter().chain(&unedited).chain(&input.problems) {
         complain(message);
     }
-    Ok(if input.problems.is_empty() {
-        SUCCESS
-    } else {
-        UNUSABLE
+    Ok(match args.fail_on.map(FailOn::threshold) {
+        _ if !input.problems.is_empty() => UNUSABLE,
+        Some(threshold) if !unedited.is_empty() && threshold <= Action::Fix => DENIED,
+        Some(threshold) => status(&left, threshold),
+        None => SUCCESS,
     })
 }
 
-/// Replaces a file in one step, so that it is never half written. Its permissions stay; a link stays a link.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    let permissions = fs::metadata(&path)?.permissions();
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".natsguard");
-    let temporary = path.with_file_name(name);
-    let write = || {
-        let mut file = fs::File::create_new(&temporary)?;
-        // Before there is anything in it: it may hold Secrets.
-        file.set_permissions(permissions)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    };
-    write().inspect_err(|error| {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            let _ = fs::remove_file(&temporary);
-        }
-    })
+/// The diff of one file; `None` when it would show a Secret.
+fn diff(before: Vec<u8>, after: &Manifest, path: Option<&Path>) -> Option<Vec<u8>> {
+    let text = |manifest: &Manifest| String::from_utf8_lossy(manifest.bytes()).into_owned();
+    let before = Manifest::read(after.name(), &before).ok()?;
+    let (old, new) = (text(&before), text(after));
+    if old == new {
+        return Some(Vec::new());
+    }
+    let diff = Diff::new(&old, &new);
+    if diff.shows_secrets(&before, after) {
+        return None;
+    }
+    Some(diff.of_file(path.unwrap_or(Path::new(after.name()))))
 }

@@ -9,7 +9,7 @@ use natsguard_policies::bundle::Object;
 
 use super::objects::{Found, NoObject, collect};
 use super::source::{Source, Sources, is_kustomization};
-use super::{File, Input, STDIN, Standing, file, unrendered, walk};
+use super::{File, Input, Standing, file, unrendered, walk};
 use crate::manifest::{Manifest, ReadError};
 
 /// Takes up files, and keeps what became of each.
@@ -19,6 +19,8 @@ pub(super) struct Reader<'a> {
     objects: Vec<Object>,
     /// The command that what a tool renders is piped to.
     pub(super) verb: &'a str,
+    /// The name of standard input.
+    stdin: &'a str,
     sources: Sources,
     unrendered: Remarks,
     passed_over: Remarks,
@@ -44,9 +46,10 @@ enum Named {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(verb: &'a str) -> Self {
+    pub(super) fn new(verb: &'a str, stdin: &'a str) -> Self {
         Self {
             verb,
+            stdin,
             ..Self::default()
         }
     }
@@ -60,8 +63,8 @@ impl<'a> Reader<'a> {
             let (path, in_folder) = match named {
                 Named::Stdin => {
                     match file::bounded(io::stdin().lock()) {
-                        Ok(bytes) => self.add(Path::new(STDIN), bytes, false),
-                        Err(error) => self.unreadable(Path::new(STDIN), &error),
+                        Ok(bytes) => self.add_stdin(bytes),
+                        Err(error) => self.unreadable(Path::new(self.stdin), &error),
                     }
                     continue;
                 }
@@ -75,10 +78,24 @@ impl<'a> Reader<'a> {
             }
             match file::read(&path) {
                 Ok(bytes) if is_part => self.input.files.push(File::Unread(bytes)),
-                Ok(bytes) => self.add(&path, bytes, in_folder),
+                Ok(bytes) => {
+                    self.add(&path, bytes, in_folder);
+                    let read = self.input.manifests.len();
+                    self.input.paths.resize(read, Some(path));
+                }
                 Err(error) => self.unreadable(&path, &error),
             }
         }
+    }
+
+    fn add_stdin(&mut self, bytes: Vec<u8>) {
+        let first = self.input.manifests.len();
+        self.add(Path::new(self.stdin), bytes, false);
+        self.input.paths.resize(self.input.manifests.len(), None);
+        self.input.is_stdin_empty = self.input.manifests.get(first).is_some_and(|manifest| {
+            let mut documents = manifest.documents().iter();
+            documents.all(|document| document.value.is_null())
+        });
     }
 
     /// Takes up one file. `in_folder`: what is no Kubernetes object is passed over, as in a folder with a values file.
@@ -201,7 +218,8 @@ impl<'a> Reader<'a> {
             self.say_unrendered(path, place(*document, &pointer), unrendered::TEMPLATE);
             return false;
         }
-        if found.is_empty() && none.is_empty() && !in_folder {
+        let is_stdin = path == Path::new(self.stdin);
+        if found.is_empty() && none.is_empty() && !in_folder && !is_stdin {
             self.input
                 .notes
                 .push(format!("{}: there are no objects in it", manifest.name()));

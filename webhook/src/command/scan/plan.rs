@@ -10,10 +10,11 @@ use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
 use crate::admission::REVIEWED;
-use crate::diff::diff;
+use crate::diff::Diff;
 use crate::listing::ObjectName;
 use crate::live::{Seen, owner};
 use crate::manifest::Manifest;
+use crate::mask;
 use crate::output::visible;
 
 /// The repairs of every object that has some.
@@ -144,12 +145,11 @@ fn hindrance(object: &Object) -> Option<Fate> {
 
 /// The masked difference of an object before and after repair.
 fn changes(path: &str, before: &Value, after: &Value) -> String {
-    let read = |value| Manifest::of(path, value);
+    let read = |value| Manifest::of(path, value).map(|manifest| mask::all(&manifest));
     match (read(before), read(after)) {
-        (Ok(before), Ok(after)) => {
-            diff(before, after).unwrap_or_else(|error| format!("can't be shown masked: {error}\n"))
-        }
-        (Err(error), _) | (_, Err(error)) => format!("can't be shown masked: {error}\n"),
+        (Ok(before), Ok(after)) if before == after => "what changes is not shown\n".to_owned(),
+        (Ok(before), Ok(after)) => Diff::new(&before, &after).of_lines(path),
+        (Err(error), _) | (_, Err(error)) => format!("what changes can't be shown: {error}\n"),
     }
 }
 
