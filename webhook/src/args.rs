@@ -16,6 +16,7 @@ pub use self::controller::{Controller, Leader, Repairs, Scans};
 pub use self::process::Process;
 pub use self::scan::Scan;
 pub use self::webhook::{Bounds, Doctor, Place, Tls, TlsMode, Tracing, Webhook};
+use crate::input::STDIN;
 use crate::output::Format;
 
 /// Guards NATS on Kubernetes: finds and mends what would partition a cluster, lose its data or let it fall over together.
@@ -32,12 +33,13 @@ pub struct Args {
 pub enum Command {
     /// Say what is wrong with the NATS deployments in manifests.
     ///
-    /// Exit status: 0 when nothing is denied (faults that can be fixed, and warnings, included), 1 when something is, 2
-    /// when the input or the settings can't be used.
+    /// Exit status: 0 when nothing is denied or to be fixed, 1 when something is, 2 when the input or the settings can't be
+    /// used. `--fail-on` draws the line elsewhere: `deny` for those who let admission repair.
     Check(Check),
     /// Print manifests with every safe repair made, comments and layout kept.
     ///
-    /// Exit status: 0 when everything could be read, else 2. What could not be repaired is said on standard error.
+    /// Exit status: 0 when everything could be read and written, else 2; with `--fail-on` 1 when something is left. What
+    /// could not be repaired is said on standard error, with its place in the input.
     Fix(Fix),
     /// Print the values of NATS configuration files as nats-server reads them, one JSON object a line.
     Conf(Conf),
@@ -83,6 +85,21 @@ pub struct Rules {
     pub policy: Vec<(&'static str, Action)>,
 }
 
+/// What standard input is called.
+#[derive(Debug, ClapArgs)]
+pub struct Stdin {
+    /// The file that standard input comes from, for reports and diffs.
+    #[arg(long, value_name = "PATH")]
+    pub stdin_filename: Option<String>,
+}
+
+impl Stdin {
+    /// The name in reports.
+    pub fn name(&self) -> &str {
+        self.stdin_filename.as_deref().unwrap_or(STDIN)
+    }
+}
+
 /// `natsguard check`.
 #[derive(Debug, ClapArgs)]
 pub struct Check {
@@ -90,8 +107,11 @@ pub struct Check {
     #[arg(long, short, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// The least action that makes the exit status 1.
-    #[arg(long, value_enum, default_value_t = FailOn::Deny)]
+    #[arg(long, value_enum, default_value_t = FailOn::Fix)]
     pub fail_on: FailOn,
+    #[command(flatten)]
+    /// Standard input.
+    pub stdin: Stdin,
     #[command(flatten)]
     /// Settings.
     pub rules: Rules,
@@ -103,12 +123,18 @@ pub struct Check {
 /// `natsguard fix`.
 #[derive(Debug, ClapArgs)]
 pub struct Fix {
-    /// Print the changes only, credentials masked.
+    /// Print the changes only, as a unified diff for `patch -p0` and `git apply`.
     #[arg(long, conflicts_with = "in_place")]
     pub diff: bool,
     /// Write the files instead of printing them.
     #[arg(long, short)]
     pub in_place: bool,
+    /// The least action of what is left that makes the exit status 1 [default: none does].
+    #[arg(long, value_enum)]
+    pub fail_on: Option<FailOn>,
+    #[command(flatten)]
+    /// Standard input.
+    pub stdin: Stdin,
     #[command(flatten)]
     /// Settings.
     pub rules: Rules,
@@ -141,9 +167,11 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-/// The least action that makes `check` fail.
+/// The least that makes a command fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
+    /// Any finding, and what could not be checked.
+    Unchecked,
     /// Any finding.
     Warn,
     /// What is repaired or refused.
@@ -153,9 +181,10 @@ pub enum FailOn {
 }
 
 impl FailOn {
-    /// As an action.
-    pub fn action(self) -> Action {
+    /// As an action; what could not be checked has none.
+    pub fn threshold(self) -> Action {
         match self {
+            Self::Unchecked => Action::Off,
             Self::Warn => Action::Warn,
             Self::Fix => Action::Fix,
             Self::Deny => Action::Deny,

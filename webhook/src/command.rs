@@ -22,12 +22,13 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use natsguard_policies::policy::Action;
 
-use crate::args::{Args, Command, FailOn};
+use crate::args::{Args, Command};
+use crate::listing::Listing;
 use crate::output::visible;
 
 /// Everything was as it should be.
 const SUCCESS: u8 = 0;
-/// Something is denied.
+/// Something is as bad as `--fail-on` says.
 const DENIED: u8 = 1;
 /// The input or the settings can't be used.
 const UNUSABLE: u8 = 2;
@@ -80,9 +81,9 @@ fn show(report: Result<String, impl Display>) -> io::Result<bool> {
     }
 }
 
-/// The exit status that the worst of a report's findings makes.
-fn status(worst: Option<Action>, fail_on: FailOn) -> u8 {
-    if worst.unwrap_or(Action::Off) >= fail_on.action() {
+/// The exit status that the worst of a report makes.
+fn status(listing: &Listing, threshold: Action) -> u8 {
+    if listing.worst().is_some_and(|worst| worst >= threshold) {
         DENIED
     } else {
         SUCCESS

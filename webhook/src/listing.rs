@@ -3,17 +3,22 @@
 use natsguard_policies::bundle::{Bundle, Object};
 use natsguard_policies::engine::Report;
 use natsguard_policies::policy::{Action, Finding};
+use natsguard_policies::workload::discover;
 use serde::Serialize;
 
 use crate::input::Input;
 use crate::live::Seen;
-use crate::mask;
+use crate::mask::{self, Excerpt};
 
 /// Everything a report prints, in the order of the input.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Listing {
     /// The findings.
     pub findings: Vec<Row>,
+    /// What could not be judged.
+    pub unchecked: Vec<Unchecked>,
+    /// What could not be read or used.
+    pub problems: Vec<String>,
     /// How many there are.
     pub summary: Summary,
     /// Findings that the settings let through: for people, not part of the machine formats.
@@ -22,6 +27,9 @@ pub struct Listing {
     /// Whether this is about the workloads of a cluster and not about files.
     #[serde(skip)]
     pub live: bool,
+    /// Whether any object is a NATS workload.
+    #[serde(skip)]
+    pub has_workloads: bool,
 }
 
 /// One finding. No text holds credentials.
@@ -48,12 +56,30 @@ pub struct Row {
     pub line: usize,
     /// 1-based, in characters.
     pub column: usize,
-    /// That line with credentials masked, where it may be shown: nothing of a Secret is.
+    /// The line and column after the last character of what is meant, where it stands in a file.
     #[serde(skip)]
-    pub excerpt: Option<String>,
+    pub end: Option<(usize, usize)>,
+    /// That line, as far as it may be shown: nothing of a Secret is.
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
     /// In a cluster the workload that is at fault: there are no lines then.
     #[serde(skip)]
     pub workload: Option<ObjectName>,
+}
+
+/// What could not be judged, and so is no finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unchecked {
+    /// The policy's id.
+    pub policy: &'static str,
+    /// The object that holds the field.
+    pub object: ObjectName,
+    /// The field.
+    pub field: String,
+    /// Why it could not be judged.
+    pub reason: String,
+    /// What to do, so that it can.
+    pub remedy: String,
 }
 
 /// The name of an object.
@@ -64,7 +90,7 @@ pub struct ObjectName {
     pub api_version: String,
     /// `StatefulSet`.
     pub kind: String,
-    /// `None` for a cluster-scoped kind.
+    /// `None` for a cluster-scoped kind, and where it is not known.
     pub namespace: Option<String>,
     /// `metadata.name`.
     pub name: String,
@@ -118,15 +144,21 @@ pub struct Exempted {
 impl Listing {
     /// Finds the lines of a report's findings in the input.
     pub fn new(input: &Input, report: &Report) -> Self {
-        Self::of(report, report.objects, |finding, action| {
+        let listing = Self::of(report, report.objects, |finding, action| {
             row(input, finding, action)
-        })
+        });
+        Self {
+            problems: input.problems.clone(),
+            has_workloads: !discover(&input.bundle).is_empty(),
+            ..listing
+        }
     }
 
     /// What was found at no workload of a cluster yet.
     pub fn live() -> Self {
         Self {
             live: true,
+            has_workloads: true,
             ..Self::default()
         }
     }
@@ -150,6 +182,7 @@ impl Listing {
     /// Adds what another listing says.
     pub fn merge(&mut self, other: Self) {
         self.findings.extend(other.findings);
+        self.unchecked.extend(other.unchecked);
         self.exempted.extend(other.exempted);
         self.summary.deny += other.summary.deny;
         self.summary.fix += other.summary.fix;
@@ -157,9 +190,14 @@ impl Listing {
         self.summary.objects += other.summary.objects;
     }
 
-    /// The strongest action of all findings.
+    /// The strongest action of all findings; [`Action::Off`] for what could not be checked.
     pub fn worst(&self) -> Option<Action> {
-        self.findings.iter().map(|row| row.action).max()
+        let unchecked = self.unchecked.iter().map(|_| Action::Off);
+        self.findings
+            .iter()
+            .map(|row| row.action)
+            .chain(unchecked)
+            .max()
     }
 
     fn of(report: &Report, objects: usize, row: impl Fn(&Finding, Action) -> Option<Row>) -> Self {
@@ -189,7 +227,7 @@ impl Listing {
             findings,
             summary,
             exempted,
-            live: false,
+            ..Self::default()
         }
     }
 }
@@ -202,9 +240,6 @@ impl Seen {
     }
 }
 
-/// Bytes of the longest line that is shown.
-const LONGEST_EXCERPT: usize = 2000;
-
 fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
     let place = &finding.place;
     let object = input.bundle.object(place.object)?;
@@ -216,18 +251,24 @@ fn row(input: &Input, finding: &Finding, action: Action) -> Option<Row> {
         .map(|span| span.start)
         .filter(|_| !is_secret);
     let (manifest, location) = input.locate(place.object, &place.pointer, offset)?;
-    // A line that nobody can read at a glance is no excerpt, and masking one for each finding would cost its square.
-    let excerpt = Some(manifest.line(location.line))
-        .filter(|line| {
-            !is_secret
-                && !matches!(finding.policy, "exposed-credentials" | "opaque-routes")
-                && line.len() <= LONGEST_EXCERPT
-        })
-        .map(mask::line);
+    let end = offset
+        .and(place.span.as_ref())
+        .and_then(|span| input.locate(place.object, &place.pointer, Some(span.end)))
+        .map(|(_, end)| end)
+        .filter(|end| *end > location)
+        .or_else(|| {
+            manifest
+                .end_of_line(location.line)
+                .filter(|end| *end > location)
+        });
+    let excerpt = (!is_secret)
+        .then(|| mask::line(manifest, location.line, location.column))
+        .flatten();
     Some(Row {
         file: manifest.name().to_owned(),
         line: location.line,
         column: location.column,
+        end: end.map(|end| (end.line, end.column)),
         excerpt,
         ..bare(&input.bundle, finding, action)?
     })
@@ -247,6 +288,7 @@ fn bare(bundle: &Bundle, finding: &Finding, action: Action) -> Option<Row> {
         file: String::new(),
         line: 0,
         column: 0,
+        end: None,
         excerpt: None,
         workload: None,
     })

@@ -20,6 +20,7 @@ use std::env;
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
+use natsguard_policies::policy::Action;
 use terminal_size::{Width, terminal_size_of};
 
 use crate::listing::Listing;
@@ -89,15 +90,20 @@ fn width(columns: Option<&str>, terminal: Option<usize>) -> Option<usize> {
     columns.filter(is_width).or(terminal.filter(is_width))
 }
 
-/// Renders a listing. The text ends with a line feed.
-pub fn render(format: Format, listing: &Listing, screen: Screen) -> Result<String, RenderError> {
+/// Renders a listing. What is as bad as the threshold is an error to machines. The text ends with a line feed.
+pub fn render(
+    format: Format,
+    listing: &Listing,
+    threshold: Action,
+    screen: Screen,
+) -> Result<String, RenderError> {
     match format {
         Format::Text if listing.live => Ok(table::render(listing, screen)),
         Format::Text => Ok(text::render(listing, screen.color)),
         Format::Json => json::render(listing),
-        Format::Sarif => sarif::render(listing),
-        Format::Junit => junit::render(listing),
-        Format::Github => Ok(github::render(listing)),
+        Format::Sarif => sarif::render(listing, threshold),
+        Format::Junit => junit::render(listing, threshold),
+        Format::Github => Ok(github::render(listing, threshold)),
         Format::Markdown => Ok(markdown::render(listing)),
     }
 }
@@ -115,7 +121,7 @@ mod tests {
         Format::Markdown,
     ];
 
-    fn listings() -> [Listing; 5] {
+    fn listings() -> [Listing; 6] {
         let mut hostile = sample::hostile();
         hostile.live = true;
         for row in &mut hostile.findings {
@@ -125,6 +131,7 @@ mod tests {
             sample::listing(),
             sample::hostile(),
             sample::empty(),
+            sample::unread(),
             sample::live(),
             hostile,
         ]
@@ -134,7 +141,7 @@ mod tests {
     fn no_format_prints_a_control_character() {
         for format in FORMATS {
             for listing in listings() {
-                let text = render(*format, &listing, Screen::NONE).unwrap();
+                let text = render(*format, &listing, Action::Deny, Screen::NONE).unwrap();
                 let control: Vec<char> = text
                     .chars()
                     .filter(|c| *c != '\n' && escape::is_unprintable(*c))
@@ -158,7 +165,7 @@ mod tests {
     fn every_format_ends_with_one_line_feed() {
         for format in FORMATS {
             for listing in listings() {
-                let text = render(*format, &listing, Screen::NONE).unwrap();
+                let text = render(*format, &listing, Action::Deny, Screen::NONE).unwrap();
                 assert!(
                     text.ends_with('\n') && !text.ends_with("\n\n"),
                     "{format:?}: {text:?}"
@@ -175,7 +182,7 @@ mod tests {
                     color: true,
                     width: Some(80),
                 };
-                let render = || render(*format, &listing, screen).unwrap();
+                let render = || render(*format, &listing, Action::Deny, screen).unwrap();
                 assert_eq!(render(), render());
             }
         }

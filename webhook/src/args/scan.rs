@@ -15,7 +15,7 @@ pub struct Scan {
     #[arg(long, short, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// The least action that makes the exit status 1.
-    #[arg(long, value_enum, default_value_t = FailOn::Deny)]
+    #[arg(long, value_enum, default_value_t = FailOn::Fix)]
     pub fail_on: FailOn,
     /// Print what natsguard would repair, object by object, credentials masked. Nothing is written.
     #[arg(long, conflicts_with_all = ["output", "fail_on"])]

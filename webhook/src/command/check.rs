@@ -18,20 +18,28 @@ pub(super) fn run(args: &Check) -> io::Result<u8> {
             return Ok(UNUSABLE);
         }
     };
-    let input = Input::read(&args.paths, args.rules.namespace.as_deref(), "check");
+    let stdin = args.stdin.name();
+    let mut input = Input::read(&args.paths, stdin, args.rules.namespace.as_deref(), "check");
+    if input.is_stdin_empty {
+        // A renderer that failed in a pipe leaves nothing: silence would look like approval.
+        input.problems.push(format!(
+            "{stdin}: there are no objects in it; see what should have written them"
+        ));
+    }
     let report = evaluate(&input.bundle, &settings);
     let listing = Listing::new(&input, &report);
-    if !show(render(args.output, &listing, Screen::stdout()))? {
+    let threshold = args.fail_on.threshold();
+    if !show(render(args.output, &listing, threshold, Screen::stdout()))? {
         return Ok(UNUSABLE);
     }
-    for note in &input.notes {
-        complain(note);
+    for message in input.notes.iter().chain(&input.problems) {
+        complain(message);
     }
-    for problem in &input.problems {
-        complain(problem);
+    for note in rules::notes(&args.rules, &settings, &report) {
+        complain(&note);
     }
     if !input.problems.is_empty() {
         return Ok(UNUSABLE);
     }
-    Ok(status(report.worst(), args.fail_on))
+    Ok(status(&listing, threshold))
 }

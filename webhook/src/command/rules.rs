@@ -1,6 +1,9 @@
 //! Settings from a file and from the command line.
 
-use natsguard_policies::settings::Settings;
+use std::path::Path;
+
+use natsguard_policies::engine::Report;
+use natsguard_policies::settings::{Settings, Standing};
 
 use crate::args::Rules;
 use crate::settings::{load, today};
@@ -26,4 +29,34 @@ pub(super) fn settings(rules: &Rules) -> Result<Settings, String> {
     }
     settings.today = Some(today());
     Ok(settings)
+}
+
+/// What is wrong with the exemptions, seen from what was looked at.
+pub(super) fn notes(rules: &Rules, settings: &Settings, report: &Report) -> Vec<String> {
+    let file = rules.settings.as_deref().unwrap_or(Path::new("settings"));
+    let file = file.display();
+    let used = report
+        .exempted
+        .iter()
+        .flat_map(|exempted| exempted.exemptions.iter().copied())
+        .collect();
+    let standings = settings.standings(&used).into_iter();
+    let exemptions = settings.exemptions.iter().zip(standings).enumerate();
+    exemptions
+        .filter_map(|(index, (exemption, standing))| {
+            let place = format!(
+                "exemptions[{index}] ({} in {})",
+                exemption.policy, exemption.namespace
+            );
+            match (standing, &exemption.expires) {
+                (Standing::Expired, Some(day)) => Some(format!(
+                    "{file}: {place} expired after {day}; renew it or remove it"
+                )),
+                (Standing::Unused, _) => Some(format!(
+                    "{file}: {place} lifts no fault of what was checked; correct it or check more"
+                )),
+                _ => None,
+            }
+        })
+        .collect()
 }

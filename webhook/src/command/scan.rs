@@ -69,7 +69,12 @@ pub(super) fn run(args: &Scan) -> io::Result<u8> {
     let text = if args.fix_plan {
         Ok(scanned.plan.to_string())
     } else {
-        render(args.output, &scanned.listing, Screen::stdout())
+        render(
+            args.output,
+            &scanned.listing,
+            args.fail_on.threshold(),
+            Screen::stdout(),
+        )
     };
     if !show(text)? {
         return Ok(UNUSABLE);
@@ -80,7 +85,7 @@ pub(super) fn run(args: &Scan) -> io::Result<u8> {
     if args.fix_plan {
         return Ok(SUCCESS);
     }
-    Ok(status(scanned.listing.worst(), args.fail_on))
+    Ok(status(&scanned.listing, args.fail_on.threshold()))
 }
 
 /// What a scan found.

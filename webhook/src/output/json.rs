@@ -1,10 +1,26 @@
-//! One JSON object: the listing as it is.
+//! One JSON object: the listing as it is. `report.schema.json` describes it.
+
+use serde::Serialize;
 
 use super::{RenderError, escape};
 use crate::listing::Listing;
 
+/// Grows when a field changes its meaning or goes; others may be added.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    #[serde(flatten)]
+    listing: &'a Listing,
+}
+
 pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
-    let mut document = escape::json(&serde_json::to_string_pretty(listing)?);
+    let document = Document {
+        version: VERSION,
+        listing,
+    };
+    let mut document = escape::json(&serde_json::to_string_pretty(&document)?);
     document.push('\n');
     Ok(document)
 }
@@ -19,6 +35,7 @@ mod tests {
     #[test]
     fn findings_and_summary_are_one_object() {
         let expected = r#"{
+  "version": 1,
   "findings": [
     {
       "policy": "service-route",
@@ -72,6 +89,8 @@ mod tests {
       "column": 14
     }
   ],
+  "unchecked": [],
+  "problems": [],
   "summary": {
     "deny": 1,
     "fix": 1,
@@ -86,7 +105,10 @@ mod tests {
     #[test]
     fn nothing_found_is_an_empty_list() {
         let expected = r#"{
+  "version": 1,
   "findings": [],
+  "unchecked": [],
+  "problems": [],
   "summary": {
     "deny": 0,
     "fix": 0,
@@ -101,7 +123,11 @@ mod tests {
     #[test]
     fn texts_come_through_as_they_are() {
         let listing = sample::hostile();
-        let parsed: Value = serde_json::from_str(&render(&listing).unwrap()).unwrap();
+        let mut parsed: Value = serde_json::from_str(&render(&listing).unwrap()).unwrap();
+        assert_eq!(
+            parsed.as_object_mut().unwrap().remove("version"),
+            Some(1.into())
+        );
         assert_eq!(parsed, serde_json::to_value(&listing).unwrap());
     }
 }

@@ -1,8 +1,9 @@
 //! JUnit XML, for the test reports of CI systems.
 //!
-//! A test case is one policy on one object of one file, or of one workload in a cluster. What is denied is a failure. What is repaired or only said is a
-//! skipped test with its message: GitLab and Jenkins show that message and leave the job green, whereas the output of a
-//! test that passes is shown by Jenkins only, on a page of its own, and by GitLab nowhere.
+//! A test case is one policy on one object of one file, or of one workload in a cluster. What fails the run is a failure,
+//! what could not be read an error. The rest is a skipped test with its message: GitLab and Jenkins show that message and
+//! leave the job green, whereas the output of a test that passes is shown by Jenkins only, on a page of its own, and by
+//! GitLab nowhere.
 //!
 //! GitLab drops a case whose class and name another one has, so the name says the file; Jenkins groups by the class up to
 //! its last dot, so the class is `natsguard.<policy>`. There are no times and no ids: the same input gives the same bytes.
@@ -14,13 +15,22 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::escape::visible;
 use super::{RenderError, words};
-use crate::listing::{Listing, Row};
+use crate::listing::{Listing, Row, Unchecked};
 
-pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
+/// The class of what is no policy's.
+const CHECK: &str = "natsguard.check";
+
+pub(super) fn render(listing: &Listing, threshold: Action) -> Result<String, RenderError> {
     let mut report = Report::new("natsguard");
     for (file, cases) in suites(listing) {
         let mut suite = TestSuite::new(visible(file));
-        suite.add_test_cases(cases.iter().map(|rows| case(rows)));
+        suite.add_test_cases(cases.iter().map(|rows| case(rows, threshold)));
+        report.add_test_suite(suite);
+    }
+    if !listing.unchecked.is_empty() || !listing.problems.is_empty() {
+        let mut suite = TestSuite::new("natsguard");
+        suite.add_test_cases(listing.unchecked.iter().map(|of| unchecked(of, threshold)));
+        suite.add_test_cases(listing.problems.iter().map(|problem| unread(problem)));
         report.add_test_suite(suite);
     }
     if report.test_suites.is_empty() {
@@ -30,7 +40,7 @@ pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
         case.set_classname(if listing.live {
             "natsguard.scan"
         } else {
-            "natsguard.check"
+            CHECK
         });
         suite.add_test_case(case);
         report.add_test_suite(suite);
@@ -73,13 +83,43 @@ fn suites(listing: &Listing) -> Vec<(&str, Vec<Vec<&Row>>)> {
     suites
 }
 
-fn case(rows: &[&Row]) -> TestCase {
+fn unchecked(unchecked: &Unchecked, threshold: Action) -> TestCase {
+    let mut status = status(Action::Off, threshold);
+    status
+        .set_type("unchecked")
+        .set_message(visible(&unchecked.reason))
+        .set_description(words::unchecked(unchecked));
+    let name = format!(
+        "{} of {}",
+        visible(&unchecked.field),
+        words::object(&unchecked.object)
+    );
+    let mut case = TestCase::new(name, status);
+    case.set_classname(format!("natsguard.{}", unchecked.policy));
+    case
+}
+
+fn unread(problem: &str) -> TestCase {
+    let problem = visible(problem);
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("input").set_message(problem.clone());
+    let mut case = TestCase::new(problem, status);
+    case.set_classname(CHECK);
+    case
+}
+
+fn status(action: Action, threshold: Action) -> TestCaseStatus {
+    if action >= threshold {
+        TestCaseStatus::non_success(NonSuccessKind::Failure)
+    } else {
+        TestCaseStatus::skipped()
+    }
+}
+
+fn case(rows: &[&Row], threshold: Action) -> TestCase {
     // Of several that are as bad, the first.
     let worst = rows.iter().rev().max_by_key(|row| row.action);
-    let mut status = match worst.map(|row| row.action) {
-        Some(Action::Deny) => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        _ => TestCaseStatus::skipped(),
-    };
+    let mut status = status(worst.map_or(Action::Off, |row| row.action), threshold);
     if let Some(worst) = worst {
         status
             .set_type(worst.action.name())
@@ -144,12 +184,12 @@ the store lies on a network file system. Use a block device</skipped>
     </testsuite>
 </testsuites>
 "#;
-        assert_eq!(render(&sample::listing()).unwrap(), expected);
+        assert_eq!(render(&sample::listing(), Action::Deny).unwrap(), expected);
     }
 
     #[test]
     fn each_workload_that_runs_is_a_suite() {
-        let text = render(&sample::live()).unwrap();
+        let text = render(&sample::live(), Action::Deny).unwrap();
         let expected = r#"    <testsuite name="deployment/edge/leaf" tests="1" skipped="1" errors="0" failures="0">
         <testcase name="StorageClass nfs in deployment/edge/leaf" classname="natsguard.network-filesystem">
             <skipped message="the store lies on a network file system" type="warn">warn: deployment/edge/leaf
@@ -167,7 +207,7 @@ the store lies on a network file system. Use a block device</skipped>
             live: true,
             ..sample::empty()
         };
-        assert!(render(&empty).unwrap().contains(
+        assert!(render(&empty, Action::Deny).unwrap().contains(
             r#"<testcase name="no findings in 7 workloads" classname="natsguard.scan"/>"#
         ));
     }
@@ -181,7 +221,7 @@ the store lies on a network file system. Use a block device</skipped>
     </testsuite>
 </testsuites>
 "#;
-        assert_eq!(render(&sample::empty()).unwrap(), expected);
+        assert_eq!(render(&sample::empty(), Action::Deny).unwrap(), expected);
     }
 
     #[test]
@@ -198,7 +238,8 @@ the store lies on a network file system. Use a block device</skipped>
             ..warn.clone()
         };
         listing.findings = vec![warn, other, deny];
-        let report = Report::deserialize_from_str(&render(&listing).unwrap()).unwrap();
+        let report =
+            Report::deserialize_from_str(&render(&listing, Action::Deny).unwrap()).unwrap();
         let [first, second] = &report.test_suites[..] else {
             panic!("{report:?}")
         };
@@ -228,8 +269,41 @@ the store lies on a network file system. Use a block device</skipped>
     }
 
     #[test]
+    fn the_line_between_failed_and_skipped_is_drawn_where_it_is_asked_for() {
+        let counts = |listing: &Listing, threshold| {
+            let report = render(listing, threshold).unwrap();
+            let report = Report::deserialize_from_str(&report).unwrap();
+            (report.tests, report.failures, report.errors)
+        };
+        assert_eq!(counts(&sample::listing(), Action::Deny), (3, 1, 0));
+        assert_eq!(counts(&sample::listing(), Action::Fix), (3, 2, 0));
+        assert_eq!(counts(&sample::listing(), Action::Warn), (3, 3, 0));
+        assert_eq!(counts(&sample::unread(), Action::Warn), (2, 0, 1));
+        assert_eq!(counts(&sample::unread(), Action::Off), (2, 1, 1));
+    }
+
+    #[test]
+    fn what_was_not_judged_has_cases_of_its_own() {
+        let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="natsguard" tests="2" skipped="1" failures="0" errors="1">
+    <testsuite name="natsguard" tests="2" skipped="1" errors="1" failures="0">
+        <testcase name="spec.template of StatefulSet nats/nats" classname="natsguard.network-filesystem">
+            <skipped message="StorageClass fast is not in the input" type="unchecked">network-filesystem of StatefulSet nats/nats (spec.template): StorageClass fast is not in the input; pass it, too</skipped>
+        </testcase>
+        <testcase name="deploy/broken.yaml:3:1: not YAML" classname="natsguard.check">
+            <error message="deploy/broken.yaml:3:1: not YAML" type="input"/>
+        </testcase>
+    </testsuite>
+</testsuites>
+"#;
+        assert_eq!(render(&sample::unread(), Action::Deny).unwrap(), expected);
+    }
+
+    #[test]
     fn hostile_texts_come_back_from_a_parser() {
-        let report = Report::deserialize_from_str(&render(&sample::hostile()).unwrap()).unwrap();
+        let report =
+            Report::deserialize_from_str(&render(&sample::hostile(), Action::Deny).unwrap())
+                .unwrap();
         let evil = r#"a\u{1b}[2J\r\n::error::|`<b>&"%,]]>\u{202e}\u{9b}\u{0}\u{ffff}{0}[x](y)@all"#;
         let case = &report.test_suites[0].test_cases[0];
         assert_eq!(report.test_suites[0].name.as_str(), evil);

@@ -25,6 +25,28 @@ pub(super) fn render(listing: &Listing) -> String {
             let _ = writeln!(out, "- {}", prose(&words::exempted(exempted)));
         }
     }
+    let lists = [
+        (
+            "Not checked",
+            listing.unchecked.iter().map(words::unchecked).collect(),
+        ),
+        (
+            "Not read",
+            listing
+                .problems
+                .iter()
+                .map(|problem| visible(problem))
+                .collect::<Vec<_>>(),
+        ),
+    ];
+    for (title, lines) in lists {
+        if !lines.is_empty() {
+            let _ = write!(out, "\n{title}:\n\n");
+        }
+        for line in lines {
+            let _ = writeln!(out, "- {}", prose(&line));
+        }
+    }
     out
 }
 
@@ -113,6 +135,18 @@ Exempted:
         assert_eq!(
             render(&sample::empty()),
             "**natsguard** has no findings in 7 objects.\n"
+        );
+    }
+
+    #[test]
+    fn what_was_not_judged_is_listed() {
+        assert_eq!(
+            render(&sample::unread()),
+            "**natsguard** has no NATS workload, 1 not checked in 7 objects.\n\n\
+             Not checked:\n\n\
+             - network-filesystem of StatefulSet nats/nats (spec.template): StorageClass fast is not in the input; pass it, too\n\n\
+             Not read:\n\n\
+             - deploy/broken.yaml:3:1: not YAML\n"
         );
     }
 

@@ -16,7 +16,7 @@ use crate::listing::{Listing, ObjectName, Row};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
+pub(super) fn render(listing: &Listing, threshold: Action) -> Result<String, RenderError> {
     let driver = sarif::ToolComponent::builder()
         .name("natsguard")
         .version(env!("CARGO_PKG_VERSION"))
@@ -26,7 +26,8 @@ pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
         .tool(driver)
         // Without it columns are UTF-16 code units.
         .column_kind(json!("unicodeCodePoints"))
-        .results(results(listing))
+        .invocations(vec![invocation(listing, threshold)])
+        .results(results(listing, threshold))
         .build();
     let log = sarif::Sarif::builder()
         .schema(SCHEMA)
@@ -36,6 +37,49 @@ pub(super) fn render(listing: &Listing) -> Result<String, RenderError> {
     let mut document = escape::json(&serde_json::to_string_pretty(&log)?);
     document.push('\n');
     Ok(document)
+}
+
+/// Whether all of the input could be read, and what could not be judged.
+fn invocation(listing: &Listing, threshold: Action) -> sarif::Invocation {
+    let problems = listing.problems.iter().map(|problem| {
+        sarif::Notification::builder()
+            .level(json!("error"))
+            .message(message(&escape::visible(problem)))
+            .build()
+    });
+    let level = if threshold == Action::Off {
+        "error"
+    } else {
+        "note"
+    };
+    let unchecked = listing.unchecked.iter().map(|unchecked| {
+        let rule = sarif::ReportingDescriptorReference::builder()
+            .id(unchecked.policy)
+            .build();
+        sarif::Notification::builder()
+            .level(json!(level))
+            .message(message(&format!(
+                "not checked: {}",
+                words::unchecked(unchecked)
+            )))
+            .associated_rule(rule)
+            .build()
+    });
+    sarif::Invocation::builder()
+        .execution_successful(listing.problems.is_empty())
+        .tool_execution_notifications(problems.chain(unchecked).collect::<Vec<_>>())
+        .build()
+}
+
+/// What fails the run is an error.
+const fn result_level(action: Action, threshold: Action) -> sarif::ResultLevel {
+    if action as u8 >= threshold as u8 {
+        return sarif::ResultLevel::Error;
+    }
+    match action {
+        Action::Deny | Action::Fix => sarif::ResultLevel::Warning,
+        Action::Warn | Action::Off => sarif::ResultLevel::Note,
+    }
 }
 
 const fn level(action: Action) -> sarif::ResultLevel {
@@ -61,13 +105,22 @@ fn rule(policy: &Policy) -> sarif::ReportingDescriptor {
         .text(format!("Run natsguard explain {} for more", policy.id))
         .markdown(policy.page)
         .build();
-    sarif::ReportingDescriptor::builder()
+    let rule = sarif::ReportingDescriptor::builder()
         .id(policy.id)
         .short_description(text(policy.title))
         .full_description(text(&introduction(policy)))
         .default_configuration(configuration)
-        .help(help)
-        .build()
+        .help(help);
+    match reference(policy) {
+        Some(uri) => rule.help_uri(uri).build(),
+        None => rule.build(),
+    }
+}
+
+/// The first address that the page names: where the fault is explained by whoever met it.
+fn reference(policy: &Policy) -> Option<&'static str> {
+    let from = policy.page.get(policy.page.find("<https://")? + 1..)?;
+    from.split_once('>').map(|(uri, _)| uri)
 }
 
 /// The first paragraph of the page, below its heading.
@@ -83,7 +136,7 @@ fn introduction(policy: &Policy) -> String {
         )
 }
 
-fn results(listing: &Listing) -> Vec<sarif::Result> {
+fn results(listing: &Listing, threshold: Action) -> Vec<sarif::Result> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     listing
         .findings
@@ -99,16 +152,18 @@ fn results(listing: &Listing) -> Vec<sarif::Result> {
             if *times > 1 {
                 let _ = write!(fingerprint, "/{times}");
             }
-            result(row, fingerprint)
+            result(row, fingerprint, threshold)
         })
         .collect()
 }
 
-fn result(row: &Row, fingerprint: String) -> sarif::Result {
-    let region = sarif::Region::builder()
+fn result(row: &Row, fingerprint: String, threshold: Action) -> sarif::Result {
+    let mut region = sarif::Region::builder()
         .start_line(number(row.line))
         .start_column(number(row.column))
         .build();
+    region.end_line = row.end.map(|(line, _)| number(line));
+    region.end_column = row.end.map(|(_, column)| number(column));
     let place = sarif::PhysicalLocation::builder()
         .artifact_location(
             sarif::ArtifactLocation::builder()
@@ -128,7 +183,7 @@ fn result(row: &Row, fingerprint: String) -> sarif::Result {
         .build();
     let mut result = sarif::Result::builder()
         .rule_id(row.policy)
-        .level(level(row.action))
+        .level(result_level(row.action, threshold))
         .message(message(&words::sentence(row)))
         .locations(vec![location])
         .partial_fingerprints(BTreeMap::from([(
@@ -209,7 +264,7 @@ mod tests {
     use crate::output::sample;
 
     fn rendered(listing: &Listing) -> Value {
-        serde_json::from_str(&render(listing).unwrap()).unwrap()
+        serde_json::from_str(&render(listing, Action::Deny).unwrap()).unwrap()
     }
 
     #[test]
@@ -236,6 +291,8 @@ mod tests {
             "uri": "deploy/my%20nats.yaml"
           },
           "region": {
+            "endColumn": 33,
+            "endLine": 14,
             "startColumn": 9,
             "startLine": 14
           }
@@ -248,8 +305,7 @@ mod tests {
     "partialFingerprints": {
       "natsguardFinding/v1": "service-route/ConfigMap/nats/nats-config/data[\"nats.conf\"].cluster.routes[0]"
     },
-    "ruleId": "service-route",
-    "ruleIndex": 1
+    "ruleId": "service-route"
   },
   {
     "level": "warning",
@@ -272,6 +328,8 @@ mod tests {
             "uri": "deploy/my%20nats.yaml"
           },
           "region": {
+            "endColumn": 7,
+            "endLine": 40,
             "startColumn": 3,
             "startLine": 40
           }
@@ -284,8 +342,7 @@ mod tests {
     "partialFingerprints": {
       "natsguardFinding/v1": "co-located-replicas/StatefulSet/nats/nats/spec.template.spec.affinity"
     },
-    "ruleId": "co-located-replicas",
-    "ruleIndex": 15
+    "ruleId": "co-located-replicas"
   },
   {
     "level": "note",
@@ -320,11 +377,14 @@ mod tests {
     "partialFingerprints": {
       "natsguardFinding/v1": "network-filesystem/StorageClass/nfs/provisioner"
     },
-    "ruleId": "network-filesystem",
-    "ruleIndex": 12
+    "ruleId": "network-filesystem"
   }
 ]"#;
-        let log = rendered(&sample::listing());
+        let mut log = rendered(&sample::listing());
+        for result in log["runs"][0]["results"].as_array_mut().unwrap() {
+            // The order of the policies is theirs.
+            result.as_object_mut().unwrap().remove("ruleIndex");
+        }
         assert_eq!(
             serde_json::to_string_pretty(&log["runs"][0]["results"]).unwrap(),
             expected
@@ -378,6 +438,7 @@ mod tests {
             assert_eq!(rule["id"], policy.id);
             assert_eq!(rule["shortDescription"]["text"], policy.title);
             assert_eq!(rule["help"]["markdown"], policy.page);
+            assert!(rule["helpUri"].as_str().unwrap().starts_with("https://"));
             assert_eq!(
                 rule["help"]["text"],
                 format!("Run natsguard explain {} for more", policy.id)
@@ -392,6 +453,35 @@ mod tests {
                 "{full}"
             );
         }
+    }
+
+    #[test]
+    fn the_invocation_says_what_was_not_read_and_not_judged() {
+        let invocation = |listing: &Listing| rendered(listing)["runs"][0]["invocations"][0].clone();
+        assert_eq!(
+            invocation(&sample::empty()),
+            json!({"executionSuccessful": true, "toolExecutionNotifications": []})
+        );
+        assert_eq!(
+            invocation(&sample::unread()),
+            json!({"executionSuccessful": false, "toolExecutionNotifications": [
+                {"level": "error", "message": {"text": "deploy/broken.yaml:3:1: not YAML"}},
+                {"level": "note", "associatedRule": {"id": "network-filesystem"}, "message": {
+                    "text": "not checked: network-filesystem of StatefulSet nats/nats (spec.template): StorageClass fast is not in the input; pass it, too"
+                }}
+            ]})
+        );
+    }
+
+    #[test]
+    fn what_fails_the_run_is_an_error() {
+        let levels = |threshold| {
+            let log: Value =
+                serde_json::from_str(&render(&sample::listing(), threshold).unwrap()).unwrap();
+            [0, 1, 2].map(|index| log["runs"][0]["results"][index]["level"].clone())
+        };
+        assert_eq!(levels(Action::Warn), ["error", "error", "error"]);
+        assert_eq!(levels(Action::Fix), ["error", "error", "note"]);
     }
 
     #[test]

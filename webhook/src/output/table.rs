@@ -80,6 +80,9 @@ pub(super) fn render(listing: &Listing, screen: Screen) -> String {
         let _ = write!(out, "; {} exempted", listing.exempted.len());
     }
     out.push('\n');
+    for unchecked in &listing.unchecked {
+        let _ = writeln!(out, "not checked: {}", words::unchecked(unchecked));
+    }
     out
 }
 

@@ -1,7 +1,9 @@
 //! What several formats say in the same words.
 
+use std::fmt::Write as _;
+
 use super::escape::visible;
-use crate::listing::{Exempted, Listing, ObjectName, Row, Summary};
+use crate::listing::{Exempted, Listing, ObjectName, Row, Summary, Unchecked};
 
 /// What a listing calls standard input.
 pub(super) const STDIN: &str = "<stdin>";
@@ -23,11 +25,16 @@ pub(super) fn summary(listing: &Listing) -> String {
     .filter(|(count, _)| *count > 0)
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
-    let found = if parts.is_empty() {
+    let mut found = if parts.is_empty() && listing.has_workloads {
         "no findings".to_owned()
+    } else if parts.is_empty() {
+        "no NATS workload".to_owned()
     } else {
         parts.join(", ")
     };
+    if !listing.unchecked.is_empty() {
+        let _ = write!(found, ", {} not checked", listing.unchecked.len());
+    }
     let of = if listing.live {
         plural(objects, "workload", "workloads")
     } else {
@@ -99,6 +106,18 @@ pub(super) fn exempted(exempted: &Exempted) -> String {
     )
 }
 
+/// `network-filesystem of StatefulSet nats/nats (spec.template): reason; remedy`.
+pub(super) fn unchecked(unchecked: &Unchecked) -> String {
+    format!(
+        "{} of {} ({}): {}; {}",
+        unchecked.policy,
+        object(&unchecked.object),
+        visible(&unchecked.field),
+        visible(&unchecked.reason),
+        visible(&unchecked.remedy)
+    )
+}
+
 /// Where to read more about the policies of the findings.
 pub(super) fn more(listing: &Listing) -> Option<String> {
     match ids(listing).as_slice() {
@@ -146,6 +165,7 @@ mod tests {
                     warn,
                     objects,
                 },
+                has_workloads: true,
                 ..Listing::default()
             })
         };
@@ -156,6 +176,10 @@ mod tests {
         assert_eq!(count(0, 0, 1, 1), "1 warning in 1 object");
         assert_eq!(count(0, 0, 0, 7), "no findings in 7 objects");
         assert_eq!(count(0, 0, 0, 0), "no findings in 0 objects");
+        assert_eq!(
+            summary(&sample::unread()),
+            "no NATS workload, 1 not checked in 7 objects"
+        );
         assert_eq!(
             summary(&sample::live()),
             "1 denied, 1 to fix, 1 warning in 2 workloads"

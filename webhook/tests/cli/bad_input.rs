@@ -29,8 +29,8 @@ fn refused(input: impl AsRef<[u8]>, expected: &str) {
 }
 
 fn summary(input: impl AsRef<[u8]>) -> Value {
-    let run = run_with(&["check", "-o", "json", "-"], input);
-    assert!(run.status < 2, "{}", run.err);
+    let run = run_with(&["check", "--fail-on", "deny", "-o", "json", "-"], input);
+    assert_eq!(run.status, 0, "{}", run.err);
     serde_json::from_str::<Value>(&run.out).unwrap()["summary"].clone()
 }
 
@@ -107,16 +107,51 @@ fn a_values_file_in_a_directory_is_passed_over_with_a_note() {
 }
 
 #[test]
-fn nothing_at_all_is_nothing_found() {
-    for input in [
-        "",
-        "\n",
-        "# a comment\n",
-        "---\n---\n",
-        "kind: List\nitems: []\n",
-    ] {
-        assert_eq!(summary(input)["objects"], 0, "{input:?}");
+fn nothing_at_all_is_an_error_of_what_should_have_written_it() {
+    for input in ["", "\n", "# a comment\n", "---\n---\n"] {
+        let check = run_with(&["check", "-"], input);
+        assert_eq!(check.status, 2, "{input:?}");
+        assert_eq!(
+            check.err,
+            "natsguard: <stdin>: there are no objects in it; see what should have written them\n"
+        );
+        let fix = run_with(&["fix", "-"], input);
+        assert_eq!(
+            (fix.status, fix.out.as_str(), fix.err.as_str()),
+            (0, input, "")
+        );
     }
+    assert_eq!(summary("kind: List\nitems: []\n")["objects"], 0);
+}
+
+#[test]
+fn what_could_not_be_read_is_an_error_in_every_format() {
+    let folder = Folder::new();
+    let broken = folder.write("broken.yaml", "kind: [\n");
+    for (format, expected) in [
+        ("json", "\"problems\": [\n    \""),
+        ("sarif", "\"executionSuccessful\": false"),
+        ("junit", "errors=\"1\""),
+        ("github", "::error title=natsguard::"),
+        ("markdown", "Not read:\n\n- "),
+    ] {
+        let run = run(&["check", "--output", format, &broken, "sound.yaml"]);
+        assert_eq!(run.status, 2, "{format}");
+        assert!(run.out.contains(expected), "{}", run.out);
+        assert!(run.out.contains("broken.yaml:1:7: not YAML"), "{}", run.out);
+    }
+}
+
+#[test]
+fn objects_without_a_nats_workload_are_not_called_sound() {
+    let run = run_with(
+        &["check", "-"],
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n",
+    );
+    assert_eq!(
+        (run.status, run.out.as_str()),
+        (0, "no NATS workload in 1 object\n")
+    );
 }
 
 #[test]
@@ -227,7 +262,9 @@ fn a_hostile_configuration_file_is_answered_in_bounded_time() {
             .iter()
             .map(|value| format!("---\n{value}\n"))
             .collect::<String>();
-        let found = summary(&input);
+        let run = run_with(&["check", "-o", "json", "-"], &input);
+        assert!(run.status < 2, "{}", run.err);
+        let found = serde_json::from_str::<Value>(&run.out).unwrap()["summary"].clone();
         assert_eq!(found["deny"], denied, "{}", &conf[..20]);
         assert!(
             started.elapsed() < Duration::from_secs(15),

@@ -22,6 +22,7 @@ mod doctor;
 mod fix;
 mod input;
 mod scan;
+mod schema;
 mod secrets;
 mod support;
 mod traces;

@@ -97,8 +97,8 @@ fn json_has_the_shape_of_checks() {
 #[test]
 fn the_exit_status_is_as_of_check() {
     let server = Apiserver::of(objects("fragile.yaml"));
-    assert_eq!(scan(&server, &[]).status, 0);
-    assert_eq!(scan(&server, &["--fail-on", "fix"]).status, 1);
+    assert_eq!(scan(&server, &[]).status, 1);
+    assert_eq!(scan(&server, &["--fail-on", "deny"]).status, 0);
     let server = Apiserver::of(objects("sound.yaml"));
     let run = scan(&server, &["--fail-on", "warn"]);
     assert_eq!(
@@ -122,7 +122,7 @@ fn rights_in_one_namespace_are_enough_for_it() {
             "storageclasses",
         ],
     );
-    let run = scan(&server, &["--namespace", "messaging"]);
+    let run = scan(&server, &["--fail-on", "deny", "--namespace", "messaging"]);
     assert_eq!(run.status, 0);
     assert!(run.out.ends_with("in 1 workload\n"), "{}", run.out);
     assert_eq!(
@@ -166,7 +166,7 @@ natsguard: may not list daemonsets in all namespaces: daemonsets is forbidden: U
 #[test]
 fn what_could_not_be_read_is_said_and_not_guessed() {
     let server = Apiserver::forbidding(objects("secret.yaml"), &["secrets", "nodes"]);
-    let run = scan(&server, &[]);
+    let run = scan(&server, &["--fail-on", "deny"]);
     assert_eq!(run.status, 0);
     assert!(
         run.out.ends_with("\n1 to fix, 1 warning in 1 workload\n"),
@@ -197,7 +197,7 @@ fn a_cluster_without_nats_is_said() {
     assert_eq!(run.status, 0);
     assert_eq!(
         serde_json::from_str::<Value>(&run.out).unwrap(),
-        json!({"findings": [], "summary": {"deny": 0, "fix": 0, "warn": 0, "objects": 0}})
+        json!({"version": 1, "findings": [], "unchecked": [], "problems": [], "summary": {"deny": 0, "fix": 0, "warn": 0, "objects": 0}})
     );
 }
 
@@ -225,7 +225,7 @@ fn the_plan_says_what_would_be_touched_and_touches_nothing() {
         r#"configmap/messaging/nats-config: repaired when it is touched: service-route
 --- configmap/messaging/nats-config
 +++ configmap/messaging/nats-config
-@@ -19,1 +19,3 @@
+@@ -19 +19,3 @@
 -        nats://nats:6222
 +        nats://nats-0.nats.messaging.svc.cluster.local:6222
 +        nats://nats-1.nats.messaging.svc.cluster.local:6222
@@ -234,7 +234,7 @@ fn the_plan_says_what_would_be_touched_and_touches_nothing() {
 service/messaging/nats: repaired when it is touched: unresolvable-peers
 --- service/messaging/nats
 +++ service/messaging/nats
-@@ -13,0 +13,1 @@
+@@ -12,0 +13 @@
 +  publishNotReadyAddresses: true
 
 statefulset/messaging/nats: repaired when it is next changed: co-located-replicas
@@ -242,7 +242,7 @@ statefulset/messaging/nats: repaired when it is next changed: co-located-replica
 service/owned/nats: repaired when it is touched: unresolvable-peers
 --- service/owned/nats
 +++ service/owned/nats
-@@ -13,0 +13,1 @@
+@@ -12,0 +13 @@
 +  publishNotReadyAddresses: true
 
 configmap/owned/nats-config: left to its owner, EventBus default: service-route
@@ -250,16 +250,12 @@ configmap/owned/nats-config: left to its owner, EventBus default: service-route
 statefulset/owned/nats: repaired when it is next changed: co-located-replicas
 
 secret/shop/orders: repaired when it is touched, where natsguard looks at Secrets: service-route
---- secret/shop/orders
-+++ secret/shop/orders
-@@ -3,1 +3,1 @@
--  nats-server.conf: "***"
-+  nats-server.conf: "*** (repaired)"
+what changes is not shown
 
 service/shop/orders-headless: repaired when it is touched: unresolvable-peers
 --- service/shop/orders-headless
 +++ service/shop/orders-headless
-@@ -8,1 +8,1 @@
+@@ -8 +8 @@
 -  publishNotReadyAddresses: false
 +  publishNotReadyAddresses: true
 
@@ -300,7 +296,7 @@ fn the_plan_says_what_can_not_be_repaired_and_why() {
         r#"service/messaging/nats: repaired when it is touched: unresolvable-peers
 --- service/messaging/nats
 +++ service/messaging/nats
-@@ -13,0 +13,1 @@
+@@ -12,0 +13 @@
 +  publishNotReadyAddresses: true
 
 statefulset/messaging/nats: repaired when it is next changed: co-located-replicas
