@@ -82,6 +82,22 @@ pub struct Unchecked {
     pub remedy: String,
 }
 
+impl From<Row> for Unchecked {
+    fn from(row: Row) -> Self {
+        let reason = match row.detail.as_str() {
+            "" => row.reason.to_owned(),
+            detail => format!("{}: {detail}", row.reason),
+        };
+        Self {
+            policy: row.policy,
+            object: row.object,
+            field: row.field,
+            reason,
+            remedy: row.remedy,
+        }
+    }
+}
+
 /// The name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -223,8 +239,14 @@ impl Listing {
             warn: report.count(Action::Warn),
             objects,
         };
+        let unchecked = report
+            .unchecked
+            .iter()
+            .filter_map(|finding| row(finding, Action::Off).map(Unchecked::from))
+            .collect();
         Self {
             findings,
+            unchecked,
             summary,
             exempted,
             ..Self::default()

@@ -102,8 +102,8 @@ fn json_has_the_shape_that_machines_expect() {
             "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "messaging", "name": "nats-config"},
             "field": "data[\"nats.conf\"].cluster.routes[0]",
             "reason": "a cluster route names a Service, an address or a bare host instead of a pod",
-            "detail": "nats://nats:6222 leads to any pod of StatefulSet messaging/nats",
-            "remedy": "name each pod, as in nats://nats-0.nats.messaging.svc.cluster.local:6222",
+            "detail": "nats://nats:6222 leads to any pod of StatefulSet messaging/nats; the DNS domain is not known (--cluster-domain), so the names of pods end in .svc",
+            "remedy": "name each pod, as in nats://nats-0.nats.messaging.svc:6222",
             "file": "partitioned.yaml",
             "line": 25,
             "column": 9
@@ -116,7 +116,7 @@ fn the_namespace_is_the_one_that_was_named() {
     let namespace = |args: &[&str]| json_of(args)["findings"][0]["object"]["namespace"].clone();
     assert_eq!(
         namespace(&["check", "-o", "json", "deployment.yaml"]),
-        "default"
+        Value::Null
     );
     assert_eq!(
         namespace(&[

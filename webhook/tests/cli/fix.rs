@@ -17,9 +17,9 @@ fn only_what_is_wrong_changes() {
     let expected = text("partitioned.yaml")
         .replace(
             "        nats://nats:6222\n",
-            "        nats://nats-0.nats.messaging.svc.cluster.local:6222\n        \
-             nats://nats-1.nats.messaging.svc.cluster.local:6222\n        \
-             nats://nats-2.nats.messaging.svc.cluster.local:6222\n",
+            "        nats://nats-0.nats.messaging.svc:6222\n        \
+             nats://nats-1.nats.messaging.svc:6222\n        \
+             nats://nats-2.nats.messaging.svc:6222\n",
         )
         .replace(
             "  - {name: cluster, port: 6222}\n",
@@ -128,7 +128,12 @@ fn a_diff_shows_what_would_change() {
         ),
         "{diff}"
     );
-    assert!(diff.contains("\n-        nats://nats:6222\n+        nats://nats-0.nats.messaging.svc.cluster.local:6222\n"), "{diff}");
+    assert!(
+        diff.contains(
+            "\n-        nats://nats:6222\n+        nats://nats-0.nats.messaging.svc:6222\n"
+        ),
+        "{diff}"
+    );
     assert_eq!(run(&["fix", "--diff", "sound.yaml"]).out, "");
 }
 
@@ -147,7 +152,7 @@ fn a_secret_is_edited_through_base64() {
     let conf = String::from_utf8(conf).unwrap();
     for pod in 0..5 {
         let route = format!(
-            "    nats://peer:MARKED-route-password@orders-{pod}.orders-headless.shop.svc.cluster.local:6222\n"
+            "    nats://peer:MARKED-route-password@orders-{pod}.orders-headless.shop.svc:6222\n"
         );
         assert_eq!(conf.matches(&route).count(), 1, "{conf}");
     }

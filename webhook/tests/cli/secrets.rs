@@ -344,7 +344,7 @@ fn the_plants_are_found_at_all() {
     assert!(
         crate::support::run(&["fix", &planted])
             .out
-            .contains("nats://a:MARKED-7@nats-2.nats.default.svc")
+            .contains("nats://a:MARKED-7@nats-2.nats")
     );
 }
 
