@@ -40,7 +40,7 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
         for (index, before) in before {
             if let Some(after) = input.manifests.get(index) {
                 let path = input.paths.get(index).and_then(Option::as_deref);
-                match diff(before, after, path) {
+                match diff(&before, after, path) {
                     Some(diff) => print(&diff)?,
                     None => input.notes.push(format!(
                         "{0}: its diff is left out, because it would show a Secret; run natsguard fix without --diff for the whole of {0}",
@@ -90,9 +90,9 @@ pub(super) fn run(args: &Fix) -> io::Result<u8> {
 }
 
 /// The diff of one file; `None` when it would show a Secret.
-fn diff(before: Vec<u8>, after: &Manifest, path: Option<&Path>) -> Option<Vec<u8>> {
+fn diff(before: &[u8], after: &Manifest, path: Option<&Path>) -> Option<Vec<u8>> {
     let text = |manifest: &Manifest| String::from_utf8_lossy(manifest.bytes()).into_owned();
-    let before = Manifest::read(after.name(), &before).ok()?;
+    let before = Manifest::read(after.name(), before).ok()?;
     let (old, new) = (text(&before), text(after));
     if old == new {
         return Some(Vec::new());
