@@ -95,6 +95,8 @@ struct Scanned {
     listing: Listing,
     plan: Plan,
     missing: BTreeSet<Query>,
+    /// Workloads that lead to more than is read for one.
+    beyond: Vec<String>,
 }
 
 /// What one workload gave.
@@ -102,6 +104,7 @@ struct Looked {
     listing: Listing,
     plan: Plan,
     missing: Vec<Query>,
+    beyond: Option<String>,
 }
 
 async fn scan(
@@ -141,12 +144,14 @@ async fn scan(
         listing: Listing::live(),
         plan: Plan::default(),
         missing: BTreeSet::new(),
+        beyond: Vec::new(),
     };
     // In the order of the workloads, whichever was looked at first.
     for looked in done.into_values().flatten() {
         scanned.listing.merge(looked.listing);
         scanned.plan.merge(looked.plan);
         scanned.missing.extend(looked.missing);
+        scanned.beyond.extend(looked.beyond);
     }
     Ok(scanned)
 }
@@ -219,6 +224,10 @@ async fn look(
         } else {
             Plan::default()
         },
+        beyond: seen
+            .name()
+            .filter(|_| !seen.beyond.is_empty())
+            .map(|name| name.path()),
         missing: seen.unknown,
     })
 }
@@ -281,6 +290,11 @@ fn notes(scanned: &Scanned, namespace: Option<&str>) -> Vec<String> {
             "{} could not be read: {}; policies that need them stay silent",
             facts(unread.len()),
             kinds(unread)
+        ));
+    }
+    for workload in &scanned.beyond {
+        notes.push(format!(
+            "{workload} leads to more objects than are read for one workload, so nobody can say that it is sound; name fewer in it"
         ));
     }
     notes

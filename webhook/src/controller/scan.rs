@@ -16,6 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::ValueEnum;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use natsguard_policies::settings::Settings;
 use prometheus_client::registry::Registry;
@@ -79,6 +80,8 @@ pub struct Options {
 pub struct Outcome {
     /// NATS workloads that reports speak of.
     pub workloads: usize,
+    /// Those of them that lead to more than is read for one.
+    pub beyond: usize,
     /// Faults that stand.
     pub faults: usize,
     /// The kind of report that was written.
@@ -116,6 +119,8 @@ struct Memory {
 #[derive(Default)]
 struct Look {
     verdicts: BTreeMap<Workload, Verdict>,
+    /// Workloads that lead to more than is read for one, and to how many objects more.
+    beyond: BTreeMap<Workload, (ObjectReference, usize)>,
     unread: Unread,
     failures: usize,
 }
@@ -185,12 +190,14 @@ impl Scanner {
             (Some(_), None) => outcome.miss(events.faults(verdicts.values()).await),
             (None, _) => {}
         }
+        outcome.miss(events.beyond(&look.beyond).await);
         for verdict in verdicts.values_mut() {
             verdict.entries = Vec::new();
         }
         let summary = summarize(verdicts.values(), &look.unread, &settings);
         outcome.miss(events.exemptions(&settings, &summary.exemptions).await);
         outcome.workloads = verdicts.len();
+        outcome.beyond = look.beyond.len();
         outcome.faults = summary.faults.values().sum();
         let took = start.elapsed();
         self.metrics.scanned(&settings, &summary, &outcome, took);
@@ -253,7 +260,11 @@ impl Scanner {
                 caught(judging).await.unwrap_or(Judged::Unread)
             };
             let why = match judged {
-                Judged::Server(verdict) => {
+                Judged::Server(verdict, beyond) => {
+                    if beyond > 0 {
+                        let about = (events::reference(&verdict), beyond);
+                        look.beyond.insert(workload.clone(), about);
+                    }
                     look.verdicts.insert(workload, *verdict);
                     continue;
                 }
@@ -324,7 +335,7 @@ impl Scanner {
             let report = seen.report(&settings);
             let verdict = Verdict::new(&seen, &report, &settings, most);
             verdict.map_or(Judged::NoServer, |verdict| {
-                Judged::Server(Box::new(verdict))
+                Judged::Server(Box::new(verdict), seen.beyond.len())
             })
         });
         judging.await.unwrap_or(Judged::Unread)
@@ -378,7 +389,8 @@ async fn served(store: &Store, outcome: &mut Outcome) -> Option<Vec<Kind>> {
 
 /// What became of a workload.
 enum Judged {
-    Server(Box<Verdict>),
+    /// What is said of it, and how many objects are beyond what is read for it.
+    Server(Box<Verdict>, usize),
     NoServer,
     TooLarge,
     Unread,

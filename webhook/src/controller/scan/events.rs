@@ -20,6 +20,9 @@ use crate::reports::{Verdict, Workload, exemption};
 /// An apiserver keeps an Event so long: a fault that still stands is said anew then, so that there is one at any time.
 const AGAIN: Duration = Duration::from_hours(1);
 
+/// The reason of an Event about a workload that leads to too much.
+const BEYOND: &str = "TooMuchToRead";
+
 /// The apiserver refuses longer notes. In bytes.
 const MAX_NOTE: usize = 1000;
 
@@ -30,6 +33,8 @@ pub(super) struct Events {
     pub(super) pod: Option<ObjectReference>,
     /// By workload and policy: the hash of what was said, and when.
     faults: BTreeMap<(Workload, &'static str), (u64, Instant)>,
+    /// What was said of workloads that lead to too much, and when.
+    beyond: BTreeMap<Workload, (usize, Instant)>,
     exemptions: BTreeSet<(Standing, String)>,
 }
 
@@ -42,6 +47,7 @@ impl Events {
             pace,
             pod: pod.map(|(namespace, name)| self::pod(namespace, name)),
             faults: BTreeMap::new(),
+            beyond: BTreeMap::new(),
             exemptions: BTreeSet::new(),
         }
     }
@@ -88,6 +94,37 @@ impl Events {
             }
         }
         self.faults = standing;
+        missed
+    }
+
+    /// Says of which workloads not all is read that they lead to. Reports can't: nothing is known to be wrong.
+    pub(super) async fn beyond(
+        &mut self,
+        found: &BTreeMap<Workload, (ObjectReference, usize)>,
+    ) -> Missed {
+        let mut now = BTreeMap::new();
+        let mut missed = Missed::default();
+        for (workload, (about, count)) in found {
+            let said = self.beyond.get(workload);
+            if let Some(said) = said.filter(|(said, at)| said == count && at.elapsed() < AGAIN) {
+                now.insert(workload.clone(), *said);
+                continue;
+            }
+            let objects = if *count == 1 { "object" } else { "objects" };
+            let note = format!(
+                "it leads to {count} {objects} more than are read for one workload, so nobody can say that it is sound; name fewer"
+            );
+            match self.publish(BEYOND, BEYOND, &note, about).await {
+                Ok(()) => {
+                    now.insert(workload.clone(), (*count, Instant::now()));
+                }
+                Err(error) => {
+                    missed.count(&error);
+                    tracing::warn!(%error, "can't write an Event");
+                }
+            }
+        }
+        self.beyond = now;
         missed
     }
 
@@ -187,7 +224,7 @@ fn refusals(verdict: &Verdict) -> BTreeMap<&'static str, String> {
         .collect()
 }
 
-fn reference(verdict: &Verdict) -> ObjectReference {
+pub(super) fn reference(verdict: &Verdict) -> ObjectReference {
     let Workload {
         namespace,
         kind,

@@ -35,6 +35,7 @@ pub(super) struct Metrics {
     faults: Family<FaultLabels, Gauge>,
     exemptions: Family<ExemptionLabels, Gauge>,
     workloads: Gauge,
+    beyond: Gauge,
     completed: Gauge,
     /// What went wrong.
     pub(super) failures: Counter,
@@ -47,6 +48,7 @@ impl Metrics {
             faults: Family::default(),
             exemptions: Family::default(),
             workloads: Gauge::default(),
+            beyond: Gauge::default(),
             completed: Gauge::default(),
             failures: Counter::default(),
             duration: Histogram::new(SECONDS),
@@ -65,6 +67,11 @@ impl Metrics {
             "scan_workloads",
             "NATS workloads of the last scan",
             metrics.workloads.clone(),
+        );
+        registry.register(
+            "scan_incomplete_workloads",
+            "NATS workloads of the last scan that lead to more objects than are read for one",
+            metrics.beyond.clone(),
         );
         registry.register_with_unit(
             "scan_completed_timestamp",
@@ -116,6 +123,7 @@ impl Metrics {
             self.exemptions.get_or_create(&labels).inc();
         }
         self.workloads.set(signed(outcome.workloads));
+        self.beyond.set(signed(outcome.beyond));
         self.failures
             .inc_by(u64::try_from(outcome.failures + outcome.refused).unwrap_or(u64::MAX));
         self.duration.observe(took.as_secs_f64());
@@ -140,6 +148,7 @@ impl Drop for Cleared<'_> {
         self.0.faults.clear();
         self.0.exemptions.clear();
         self.0.workloads.set(0);
+        self.0.beyond.set(0);
     }
 }
 

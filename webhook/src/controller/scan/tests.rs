@@ -174,6 +174,7 @@ async fn each_nats_workload_has_a_report_that_is_written_once() {
     let bed = Bed::new(Reports::Auto, &[Kind::Report, Kind::PolicyReport]);
     let expected = Outcome {
         workloads: 3,
+        beyond: 0,
         faults: 2,
         kind: Some(Kind::Report),
         written: 3,
@@ -657,4 +658,40 @@ fn kinds_of_reports_are_named_as_on_the_command_line() {
         .filter_map(|reports| Some(reports.to_possible_value()?.get_name().to_owned()))
         .collect();
     assert_eq!(names, ["auto", "openreports", "policyreports", "none"]);
+}
+
+#[tokio::test]
+async fn who_leads_to_more_than_is_read_is_pointed_out_once_and_counted() {
+    let bed = Bed::new(Reports::Auto, &[Kind::Report]);
+    let mut crowded = workload("nats", false);
+    let pod = &mut crowded["spec"]["template"]["spec"];
+    pod["containers"][0]["args"] = json!(["-c", "/etc/nats/nats.conf"]);
+    let names: Vec<String> = (0..100).map(|number| format!("c{number:02}")).collect();
+    let includes = names
+        .iter()
+        .map(|name| format!("include {name}/nats.conf\n"));
+    let file: String = includes.collect();
+    for name in &names {
+        let volume = json!({"name": name, "configMap": {"name": name}});
+        pod["volumes"].as_array_mut().unwrap().push(volume);
+        let mount = json!({"name": name, "mountPath": format!("/etc/nats/{name}")});
+        let mounts = pod["containers"][0]["volumeMounts"].as_array_mut();
+        mounts.unwrap().push(mount);
+    }
+    let map = "/api/v1/namespaces/shop/configmaps/nats";
+    let data = json!({"metadata": {}, "data": {"nats.conf": file}});
+    bed.server.lock().put(map, data);
+    bed.server.lock().put(&set("shop", "crowded"), crowded);
+    for said in [true, false] {
+        let outcome = bed.scanner.once().await;
+        assert_eq!((outcome.beyond, outcome.failures), (1, 0));
+        let told = "StatefulSet/crowded: TooMuchToRead: it leads to 37 objects more than are read for one workload, so nobody \
+                    can say that it is sound; name fewer";
+        let expected: &[&str] = if said { &[told] } else { &[] };
+        assert_eq!(bed.events(), expected);
+    }
+    assert_eq!(
+        bed.metric("natsguard_scan_incomplete_workloads"),
+        ["natsguard_scan_incomplete_workloads 1"]
+    );
 }
