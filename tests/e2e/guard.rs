@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod conduct;
 pub mod cost;
 pub mod faults;
+pub mod hidden;
 pub mod hostile;
 pub mod load;
 pub mod manifests;

@@ -113,6 +113,29 @@ const TESTS: &[(&str, Needs, Test)] = &[
         |space| Box::pin(guard::faults::nfs(space)),
     ),
     (
+        "guard::hidden::a_store_on_nfs_is_refused_wherever_it_hides",
+        Needs::GUARD,
+        |space| Box::pin(guard::hidden::stores(space)),
+    ),
+    (
+        "guard::hidden::what_comes_after_its_workload_is_refused",
+        Needs::GUARD,
+        |space| Box::pin(guard::hidden::late(space)),
+    ),
+    ("guard::hidden::growth_is_judged", Needs::GUARD, |space| {
+        Box::pin(guard::hidden::scaling(space))
+    }),
+    (
+        "guard::hidden::upgrades_of_charts_pass",
+        Needs::GUARD,
+        |space| Box::pin(guard::hidden::upgrades(space)),
+    ),
+    (
+        "guard::hidden::three_teams_apply_in_one_file_each",
+        Needs::GUARD,
+        |space| Box::pin(guard::hidden::teams(space)),
+    ),
+    (
         "guard::manifests::charts_install_as_without_it",
         Needs::GUARD_ALONE,
         |space| Box::pin(guard::manifests::charts(space)),

@@ -134,42 +134,47 @@ async fn objects(space: &Space, fourth: Fourth) -> Result<Vec<Value>> {
         apart: false,
         ..Nats::sound(name)
     };
+    // Folders of whichever node: a claim that comes before its class is bound wherever there is room.
+    space.owns_volumes();
     match fourth {
         Fourth::StorageClass => {
-            let mut disks = space.disks(1, "256Mi")?;
-            let class = disks.remove(0);
-            space.apply(&disks).await?;
+            let volumes: Vec<Value> = (0..3).map(|number| volume(name, number, name)).collect();
+            space.apply(&volumes).await?;
             let claim = Some(Some(name.clone()));
             let mut objects = Nats { claim, ..faulty }.objects()?;
-            objects.push(class);
+            objects.push(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+                "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "Immediate"}));
             Ok(objects)
         }
         Fourth::Claim => {
             let mut objects = faulty.objects()?;
             let pod = &mut objects[2]["spec"]["template"]["spec"];
-            let list =
-                |value: &mut Value, item: Value| value.as_array_mut().map(|items| items.push(item));
-            list(
-                &mut pod["volumes"],
-                json!({"name": "archive", "persistentVolumeClaim": {"claimName": "archive"}}),
-            );
-            let container = &mut pod["containers"][0];
-            list(
-                &mut container["volumeMounts"],
-                json!({"name": "archive", "mountPath": "/archive"}),
-            );
-            // A folder of whichever node: nothing is written there.
-            let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume",
-                "metadata": {"name": name, "labels": {"natsguard.dev/test": name}},
-                "spec": {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
-                    "claimRef": {"namespace": name, "name": "archive"},
-                    "hostPath": {"path": "/var/tmp/archive", "type": "DirectoryOrCreate"}}});
-            space.owns_volumes();
-            space.apply(&[volume]).await?;
+            let claim =
+                json!({"name": "archive", "persistentVolumeClaim": {"claimName": "archive"}});
+            push(&mut pod["volumes"], claim);
+            let mount = json!({"name": "archive", "mountPath": "/archive"});
+            push(&mut pod["containers"][0]["volumeMounts"], mount);
+            let volume = volume(name, 0, "");
             objects.push(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "archive"},
-                "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": name,
+                "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": volume["metadata"]["name"],
                     "resources": {"requests": {"storage": "1Mi"}}}}));
+            space.apply(&[volume]).await?;
             Ok(objects)
         }
+    }
+}
+
+fn volume(name: &str, number: usize, class: &str) -> Value {
+    let volume = format!("{name}-{number}");
+    json!({"apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": volume, "labels": {"natsguard.dev/test": name}},
+        "spec": {"capacity": {"storage": "256Mi"}, "accessModes": ["ReadWriteOnce", "ReadWriteMany"], "storageClassName": class,
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": format!("/var/tmp/{volume}"), "type": "DirectoryOrCreate"}}})
+}
+
+fn push(list: &mut Value, item: Value) {
+    if let Some(items) = list.as_array_mut() {
+        items.push(item);
     }
 }

@@ -129,12 +129,55 @@ async fn work(space: &Space) -> Result<()> {
     scale(space, "other", 2).await?;
     wait_report(space, "natsguard-statefulset-other", true).await?;
 
+    missing(space).await?;
+
     // No NATS any more: its report goes.
     let patch = json!({"spec": {"template": {"spec": {"volumes": null,
         "containers": [{"name": "web", "image": "pause"}]}}}});
     let line = format!("patch statefulset other --type merge --patch {patch}");
     space.kubectl(&line, None).await?.ok()?;
     wait_report(space, "natsguard-statefulset-other", false).await
+}
+
+/// Three StatefulSets, without their file, the claim of their store, and its class: each of them is watched, as the Service was.
+async fn missing(space: &Space) -> Result<()> {
+    let absent = format!("{}-absent", space.name);
+    let [_, _, file] = idle(&space.name, "file")?;
+    space.apply(&[file]).await?;
+    let mut claim = idle(&space.name, "claim")?;
+    claim[2]["spec"]["template"]["spec"]["volumes"][1] =
+        json!({"name": "data", "persistentVolumeClaim": {"claimName": "absent"}});
+    claim[2]["spec"]["replicas"] = json!(1);
+    space.apply(&claim).await?;
+    let mut class = idle(&space.name, "class")?;
+    let set = &mut class[2]["spec"];
+    set["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {"storageClassName": absent,
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}]);
+    if let Some(volumes) = set["template"]["spec"]["volumes"].as_array_mut() {
+        volumes.retain(|volume| volume["name"] != "data");
+    }
+    space.apply(&class).await?;
+    for resource in [
+        "configmaps",
+        "services",
+        "persistentvolumeclaims",
+        "storageclasses",
+    ] {
+        let what = format!("a watch of {resource}");
+        space
+            .wait(&what, START, async || {
+                let is_one = |event: &Value| {
+                    event["verb"] == "watch" && event["objectRef"]["resource"] == resource
+                };
+                Ok(if space.audit()?.iter().any(is_one) {
+                    Ok(())
+                } else {
+                    Err("there is none".to_owned())
+                })
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 async fn scale_controller(space: &Space, replicas: usize) -> Result<()> {

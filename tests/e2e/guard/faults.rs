@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::START;
 
 /// Applies what must be refused, and gives what was said.
-async fn refused(space: &Space, objects: &[Value]) -> Result<String> {
+pub(super) async fn refused(space: &Space, objects: &[Value]) -> Result<String> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     let said = space
         .kubectl("apply --filename -", Some(list.to_string()))

@@ -283,17 +283,9 @@ impl Space {
     /// Makes local disks, `each` on every node, of a StorageClass of this test's own, and gives its name. On a foreign
     /// cluster there is nothing to make: none means its default class.
     pub async fn volumes(&self, each: usize, size: &str) -> Result<Option<String>> {
-        if self.target.local.is_none() {
+        let Some(local) = &self.target.local else {
             return Ok(None);
-        }
-        let objects = self.disks(each, size)?;
-        self.apply(&objects).await?;
-        Ok(Some(self.name.clone()))
-    }
-
-    /// The StorageClass and the volumes of such disks, to be applied. They go with the test.
-    pub fn disks(&self, each: usize, size: &str) -> Result<Vec<Value>> {
-        let local = self.target.local()?;
+        };
         let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": self.name},
             "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"});
         let mut objects = vec![class];
@@ -310,7 +302,8 @@ impl Space {
             }
         }
         self.owns_volumes();
-        Ok(objects)
+        self.apply(&objects).await?;
+        Ok(Some(self.name.clone()))
     }
 
     /// PersistentVolumes with the label `natsguard.dev/test` and the name of this namespace go with the test.
