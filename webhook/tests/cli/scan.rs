@@ -55,7 +55,7 @@ fn people_get_a_table() {
         run.out,
         r#"NAMESPACE   WORKLOAD           ACTION   POLICY                FIELD                                                               DETAIL
 messaging   statefulset/nats   deny     network-filesystem    spec.volumeClaimTemplates[0]                                        volume data of StatefulSet messaging/nats: NFS: StorageClass shared, provisioner nfs.csi.k8s.io
-messaging   statefulset/nats   fix      service-route         configmap/nats-config: data["nats.conf"].cluster.routes[0]          nats://nats:6222 leads to any pod of StatefulSet messaging/nats; the DNS domain is not known (--cluster-domain), so the names of pods end in .svc
+messaging   statefulset/nats   fix      service-route         configmap/nats-config: data["nats.conf"].cluster.routes[0]          nats://nats:6222 leads to any pod of StatefulSet messaging/nats; the DNS domain is not known, so the names of pods end in .svc
 messaging   statefulset/nats   fix      unresolvable-peers    service/nats: spec.publishNotReadyAddresses                         Service nats of StatefulSet messaging/nats
 messaging   statefulset/nats   fix      co-located-replicas   spec.template.spec.affinity.podAntiAffinity                         StatefulSet messaging/nats has 3 replicas
 messaging   statefulset/nats   warn     unbounded-store       configmap/nats-config: data["nats.conf"].jetstream.max_file_store   max_file_store of StatefulSet messaging/nats is 53687091200 bytes, the claim 10737418240
@@ -85,7 +85,7 @@ fn json_has_the_shape_of_checks() {
             "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "messaging", "name": "nats-config"},
             "field": "data[\"nats.conf\"].cluster.routes[0]",
             "reason": "a cluster route names a Service, an address or a bare host instead of a pod",
-            "detail": "nats://nats:6222 leads to any pod of StatefulSet messaging/nats; the DNS domain is not known (--cluster-domain), so the names of pods end in .svc",
+            "detail": "nats://nats:6222 leads to any pod of StatefulSet messaging/nats; the DNS domain is not known, so the names of pods end in .svc",
             "remedy": "name each pod, as in nats://nats-0.nats.messaging.svc:6222",
             "file": "statefulset/messaging/nats",
             "line": 1,

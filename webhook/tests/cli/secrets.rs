@@ -174,7 +174,7 @@ impl Style {
             Self::Plain => text.to_owned(),
             Self::Single => format!("'{text}'"),
             Self::Double => format!("\"{double}\""),
-            Self::Literal => format!("|{line}{}", text.replace(", ", line)),
+            Self::Literal => format!("|{line}{}", text.replace(", ", &line)),
             Self::Folded => format!(">-{line}{}", text.replace(' ', &line)),
             Self::WrappedValues => format!("'{}'", text.replace("= ", &format!("={line}"))),
             Self::WrappedWords => text.replace(' ', &line),
