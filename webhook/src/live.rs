@@ -9,19 +9,33 @@ use kube::Client;
 use natsguard_policies::bundle::{Bundle, Object, ObjectId};
 use natsguard_policies::engine::{Report, evaluate_one};
 use natsguard_policies::settings::Settings;
-use natsguard_policies::workload::{discover, may_run_server};
+use natsguard_policies::workload::{Kind, discover, may_run_server};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::facts::resource::{DAEMON_SETS, DEPLOYMENTS, Resource, STATEFUL_SETS};
+use crate::facts::resource::{
+    CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, JOBS, PODS, REPLICA_SETS,
+    REPLICATION_CONTROLLERS, ROLLOUTS, Resource, STATEFUL_SETS,
+};
 use crate::facts::{Cluster, Inquiry, Query, Subject, gather, heft, tidy};
 use pages::{BEGINNINGS, Pages};
 
 /// The kinds that may run a NATS server.
 pub const WORKLOADS: [&Resource; 3] = [&STATEFUL_SETS, &DEPLOYMENTS, &DAEMON_SETS];
+
+/// The kinds that run one more rarely, which a cluster may lack and a user may not list.
+pub const RARE_WORKLOADS: [&Resource; 7] = [
+    &CRON_JOBS,
+    &DEPLOYMENT_CONFIGS,
+    &ROLLOUTS,
+    &REPLICA_SETS,
+    &REPLICATION_CONTROLLERS,
+    &JOBS,
+    &PODS,
+];
 
 /// Objects asked for at a time.
 const PAGE: usize = 250;
@@ -157,8 +171,7 @@ pub async fn find(
 ) -> Result<Vec<Value>, FindError> {
     let read = |item: &RawValue| {
         let value: Value = serde_json::from_str(item.get())?;
-        let is_candidate = is_candidate(&value);
-        Ok(is_candidate.then(|| tidy(value, resource)).flatten())
+        Ok(tidy(value, resource).and_then(candidate))
     };
     list(client, resource, namespace, &read, progress).await
 }
@@ -172,7 +185,7 @@ pub(crate) async fn names(
     let read = |item: &RawValue| {
         if heft::of_text(item.get()) <= heft::MAX_OBJECT {
             let value: Value = serde_json::from_str(item.get())?;
-            if !is_candidate(&value) {
+            if tidy(value, resource).and_then(candidate).is_none() {
                 return Ok(None);
             }
         }
@@ -269,9 +282,11 @@ async fn pages<T: Send>(
     Ok(found)
 }
 
-fn is_candidate(workload: &Value) -> bool {
-    let pod = workload.pointer("/spec/template/spec");
-    pod.is_some_and(may_run_server)
+/// The workload, where it may run a server.
+fn candidate(workload: Value) -> Option<Value> {
+    let object = Object::new(workload);
+    let pod = object.value.pointer(Kind::of(&object)?.pod_pointer())?;
+    may_run_server(pod).then_some(object.value)
 }
 
 fn path(resource: &Resource, namespace: Option<&str>) -> String {
@@ -281,8 +296,13 @@ fn path(resource: &Resource, namespace: Option<&str>) -> String {
         plural,
         ..
     } = resource;
+    let api = if group.is_empty() {
+        format!("/api/{version}")
+    } else {
+        format!("/apis/{group}/{version}")
+    };
     match namespace {
-        Some(namespace) => format!("/apis/{group}/{version}/namespaces/{namespace}/{plural}"),
-        None => format!("/apis/{group}/{version}/{plural}"),
+        Some(namespace) => format!("{api}/namespaces/{namespace}/{plural}"),
+        None => format!("{api}/{plural}"),
     }
 }

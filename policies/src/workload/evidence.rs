@@ -73,6 +73,10 @@ pub(super) fn candidates<'a>(pod: &'a Value, pointer: &str) -> Vec<Candidate<'a>
         Some(Evidence::Image | Evidence::Flags) => candidate.evidence < Evidence::File,
         Some(Evidence::File | Evidence::DefaultFile) | None => true,
     });
+    // An image of somebody's own may start its server with more than the flags that are seen.
+    for candidate in &mut candidates {
+        candidate.command.hidden |= candidate.evidence == Evidence::Flags;
+    }
     candidates
 }
 

@@ -258,6 +258,16 @@ fn flags_of_a_server_tell_a_private_image() {
             );
         }
     }
+    // Its image may start it with a name and a file.
+    let flags = ["-js", "-sd", "/data", "--cluster", "nats://0.0.0.0:6222"];
+    let objects = objects(Kind::StatefulSet, &private(&[], &flags), "bus.conf", CONF);
+    let lines = findings(&bundle_of(objects));
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("refused-configuration")),
+        "{lines:?}"
+    );
     for flags in [
         "-js",
         "--cluster main --name x",

@@ -27,7 +27,7 @@ use crate::facts::cluster::Kube;
 use crate::facts::{Cluster, Query};
 use crate::kubernetes::words;
 use crate::listing::Listing;
-use crate::live::{FindError, WORKLOADS, find, see};
+use crate::live::{FindError, RARE_WORKLOADS, WORKLOADS, find, see};
 use crate::output::{Screen, render};
 
 /// Workloads looked at at the same time: each asks a dozen questions.
@@ -92,6 +92,8 @@ pub(super) fn run(args: &Scan) -> io::Result<u8> {
 struct Scanned {
     /// Workloads of any kind.
     workloads: usize,
+    /// Why kinds of them were not looked at.
+    unlisted: Vec<String>,
     listing: Listing,
     plan: Plan,
     missing: BTreeSet<Query>,
@@ -116,7 +118,11 @@ async fn scan(
     let client = client::client(args)
         .await
         .map_err(|problem| vec![problem])?;
-    let (found, workloads) = list(&client, namespace, progress).await?;
+    let Listed {
+        found,
+        workloads,
+        unlisted,
+    } = list(&client, namespace, progress).await?;
     let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(client));
     let (settings, is_plan) = (Arc::new(settings), args.fix_plan);
     let count = found.len();
@@ -141,6 +147,7 @@ async fn scan(
     }
     let mut scanned = Scanned {
         workloads,
+        unlisted,
         listing: Listing::live(),
         plan: Plan::default(),
         missing: BTreeSet::new(),
@@ -156,14 +163,26 @@ async fn scan(
     Ok(scanned)
 }
 
-/// The workloads that may run NATS, by namespace, and how many there are of any kind.
+/// The workloads of a cluster.
+struct Listed {
+    /// Those that may run NATS.
+    found: Vec<Value>,
+    /// How many there are of any kind.
+    workloads: usize,
+    /// Why kinds of them are not among them.
+    unlisted: Vec<String>,
+}
+
+/// The workloads that may run NATS, by namespace.
 async fn list(
     client: &Client,
     namespace: Option<&str>,
     progress: &mut Progress,
-) -> Result<(Vec<Value>, usize), Vec<String>> {
-    let (mut found, mut before, mut problems) = (Vec::new(), 0, Vec::new());
-    for resource in WORKLOADS {
+) -> Result<Listed, Vec<String>> {
+    let (mut found, mut before) = (Vec::new(), 0);
+    let (mut problems, mut unlisted) = (Vec::new(), Vec::new());
+    for resource in WORKLOADS.into_iter().chain(RARE_WORKLOADS) {
+        let is_rare = RARE_WORKLOADS.contains(&resource);
         let mut looked = 0;
         let listed = find(client, resource, namespace, &mut |count| {
             looked = count;
@@ -172,8 +191,13 @@ async fn list(
         .await;
         match listed {
             Ok(some) => found.extend(some),
+            // The cluster has no such kind.
+            Err(error) if is_rare && error.status() == Some(StatusCode::NOT_FOUND) => {}
+            Err(error) if is_rare && matches!(error, FindError::Refused { .. }) => {
+                unlisted.push(problem(&error, resource.group, namespace));
+            }
             Err(error) => {
-                problems.push(problem(&error, namespace));
+                problems.push(problem(&error, resource.group, namespace));
                 // Of rights all that are missing are named; who doesn't answer isn't asked again.
                 if !matches!(error, FindError::Refused { .. }) {
                     break;
@@ -200,7 +224,11 @@ async fn list(
             text.unwrap_or_default().to_owned()
         })
     });
-    Ok((found, before))
+    Ok(Listed {
+        found,
+        workloads: before,
+        unlisted,
+    })
 }
 
 /// Looks at one workload. `None` when it runs no NATS server after all.
@@ -243,7 +271,8 @@ fn is_namespace(name: &str) -> Result<(), String> {
     ))
 }
 
-fn problem(error: &FindError, namespace: Option<&str>) -> String {
+fn problem(error: &FindError, group: &str, namespace: Option<&str>) -> String {
+    let group = if group.is_empty() { "\"\"" } else { group };
     match error {
         FindError::Client { error, .. } => {
             format!(
@@ -257,10 +286,10 @@ fn problem(error: &FindError, namespace: Option<&str>) -> String {
             message,
         } => match namespace {
             Some(namespace) => format!(
-                "may not list {plural} in namespace {namespace}: {message}; ask for the verb list on {plural} (API group apps) there"
+                "may not list {plural} in namespace {namespace}: {message}; ask for the verb list on {plural} (API group {group}) there"
             ),
             None => format!(
-                "may not list {plural} in all namespaces: {message}; ask for the verb list on {plural} (API group apps), or limit the scan with --namespace NAMESPACE"
+                "may not list {plural} in all namespaces: {message}; ask for the verb list on {plural} (API group {group}), or limit the scan with --namespace NAMESPACE"
             ),
         },
         FindError::Refused {
@@ -273,14 +302,14 @@ fn problem(error: &FindError, namespace: Option<&str>) -> String {
 
 /// What a report can't say by itself.
 fn notes(scanned: &Scanned, namespace: Option<&str>) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = scanned.unlisted.clone();
     if scanned.listing.summary.objects == 0 {
         let place = namespace.map_or_else(
             || "the cluster".to_owned(),
             |namespace| format!("namespace {namespace}"),
         );
         notes.push(format!(
-            "no NATS workload runs in {place} (workloads looked at: {}); bare Pods and custom resources are not looked at",
+            "no NATS workload runs in {place} (workloads looked at: {}); custom resources but Argo's Rollouts are not looked at",
             scanned.workloads
         ));
     }

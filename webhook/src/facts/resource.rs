@@ -83,6 +83,33 @@ pub const STATEFUL_SETS: Resource = namespaced(
 pub const DEPLOYMENTS: Resource = namespaced("apps", "v1", "deployments", "Deployment", &["list"]);
 /// Clusters with a server on each node.
 pub const DAEMON_SETS: Resource = namespaced("apps", "v1", "daemonsets", "DaemonSet", &["list"]);
+/// Servers that run from time to time.
+pub const CRON_JOBS: Resource = namespaced("batch", "v1", "cronjobs", "CronJob", &["list"]);
+/// OpenShift's Deployments.
+pub const DEPLOYMENT_CONFIGS: Resource = namespaced(
+    "apps.openshift.io",
+    "v1",
+    "deploymentconfigs",
+    "DeploymentConfig",
+    &["list"],
+);
+/// Argo's Deployments.
+pub const ROLLOUTS: Resource =
+    namespaced("argoproj.io", "v1alpha1", "rollouts", "Rollout", &["list"]);
+/// Those that no Deployment made.
+pub const REPLICA_SETS: Resource = namespaced("apps", "v1", "replicasets", "ReplicaSet", &["list"]);
+/// Those that no DeploymentConfig made.
+pub const REPLICATION_CONTROLLERS: Resource = namespaced(
+    "",
+    "v1",
+    "replicationcontrollers",
+    "ReplicationController",
+    &["list"],
+);
+/// Those that no CronJob made.
+pub const JOBS: Resource = namespaced("batch", "v1", "jobs", "Job", &["list"]);
+/// Those that no workload made.
+pub const PODS: Resource = namespaced("", "v1", "pods", "Pod", &["list"]);
 /// Configuration files.
 pub const CONFIG_MAPS: Resource = namespaced("", "v1", "configmaps", "ConfigMap", &["get"]);
 /// Configuration files and certificates; by name only. Without this right they stay unknown.

@@ -247,7 +247,8 @@ fn a_hostile_configuration_file_is_answered_in_bounded_time() {
     // What is refused is so by nats-server, too; what is deeper than natsguard reads is not.
     let hostile: [(String, u64); 6] = [
         ("x".repeat(1 << 20), 1),
-        ("{".repeat(100_000), 1),
+        // Two of them begin what a template leaves open.
+        ("{".repeat(100_000), 0),
         (format!("a: {}", "[".repeat(100_000)), 0),
         (format!("a: \"{}", "y".repeat(1 << 20)), 1),
         ("cluster { routes = [ ".repeat(40_000), 1),

@@ -133,7 +133,7 @@ fn rights_in_one_namespace_are_enough_for_it() {
         .asked()
         .into_iter()
         .filter(|path| path.starts_with("/apis/apps/"));
-    assert!(workloads.clone().count() == 4, "{:?}", server.asked());
+    assert!(workloads.clone().count() == 5, "{:?}", server.asked());
     for path in workloads {
         assert!(
             path.starts_with("/apis/apps/v1/namespaces/messaging/"),
@@ -191,7 +191,7 @@ fn a_cluster_without_nats_is_said() {
     );
     assert_eq!(
         run.err,
-        "natsguard: no NATS workload runs in the cluster (workloads looked at: 1); bare Pods and custom resources are not looked at\n"
+        "natsguard: no NATS workload runs in the cluster (workloads looked at: 1); custom resources but Argo's Rollouts are not looked at\n"
     );
     let run = scan(&server, &["-n", "shop", "-o", "json"]);
     assert_eq!(run.status, 0);
@@ -498,4 +498,73 @@ fn the_kubeconfigs_proxy_is_gone_through_and_the_environments_only_where_it_is_m
     );
     // It is for https, and this apiserver is not.
     assert_eq!(run(&server.kubeconfig, &[nowhere]), fine);
+}
+
+/// A server on NFS of any kind, in a namespace of its own.
+fn on_nfs(version: &str, kind: &str) -> Value {
+    let pod = json!({
+        "containers": [{"name": "nats", "image": "nats:2.14.5", "args": ["-js", "-sd", "/data"],
+            "volumeMounts": [{"name": "v", "mountPath": "/data"}]}],
+        "volumes": [{"name": "v", "nfs": {"server": "a", "path": "/"}}]
+    });
+    let spec = match kind {
+        "Pod" => pod,
+        "CronJob" => json!({"jobTemplate": {"spec": {"template": {"spec": pod}}}}),
+        _ => json!({"template": {"spec": pod}}),
+    };
+    json!({"apiVersion": version, "kind": kind, "metadata": {"name": "bus", "namespace": kind.to_lowercase()}, "spec": spec})
+}
+
+#[test]
+fn every_kind_that_runs_pods_is_looked_at() {
+    let kinds = [
+        ("apps.openshift.io/v1", "DeploymentConfig"),
+        ("apps/v1", "DaemonSet"),
+        ("apps/v1", "ReplicaSet"),
+        ("argoproj.io/v1alpha1", "Rollout"),
+        ("batch/v1", "CronJob"),
+        ("batch/v1", "Job"),
+        ("v1", "Pod"),
+        ("v1", "ReplicationController"),
+    ];
+    let mut objects: Vec<Value> = kinds.map(|(version, kind)| on_nfs(version, kind)).into();
+    // Another workload's.
+    let mut made = on_nfs("v1", "Pod");
+    made["metadata"]["name"] = json!("bus-x");
+    made["metadata"]["ownerReferences"] =
+        json!([{"kind": "ReplicaSet", "name": "bus", "controller": true}]);
+    objects.push(made);
+    let server = Apiserver::of(objects.clone());
+    let found = |run: &Run| -> Vec<String> {
+        let report: Value = serde_json::from_str(&run.out).unwrap();
+        let rows = report["findings"].as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["policy"] == "network-filesystem");
+        rows.map(|row| row["file"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let run = scan(&server, &["-o", "json"]);
+    let mut expected: Vec<String> = kinds
+        .iter()
+        .map(|(_, kind)| kind.to_lowercase())
+        .map(|kind| format!("{kind}/{kind}/bus"))
+        .collect();
+    expected.sort();
+    assert_eq!(found(&run), expected);
+    // What may not be listed is left out and said.
+    let server = Apiserver::forbidding(objects, &["pods", "jobs"]);
+    let run = scan(&server, &["-o", "json"]);
+    expected.retain(|file| !file.starts_with("pod/") && !file.starts_with("job/"));
+    assert_eq!((run.status, found(&run)), (1, expected));
+    let notes: Vec<&str> = run
+        .err
+        .lines()
+        .filter(|line| line.contains("may not list"))
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            r#"natsguard: may not list jobs in all namespaces: jobs is forbidden: User "jane" cannot list resource "jobs" in API group "batch" at the cluster scope; ask for the verb list on jobs (API group batch), or limit the scan with --namespace NAMESPACE"#,
+            r#"natsguard: may not list pods in all namespaces: pods is forbidden: User "jane" cannot list resource "pods" in API group "" at the cluster scope; ask for the verb list on pods (API group ""), or limit the scan with --namespace NAMESPACE"#,
+        ]
+    );
 }
