@@ -1,7 +1,7 @@
 //! What StatefulSets refer to and is not there: who waits for it is reviewed when it comes.
 //!
 //! Of a kind in a namespace the metadata is watched, as long as something of it is missing: of one object alone where only
-//! one is. There are at most [`WATCHES`] of them. What is not watched, a Secret above all, is found by those who ask again.
+//! one is. There are at most `WATCHES` of them. What is not watched, a Secret above all, is found by those who ask again.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
