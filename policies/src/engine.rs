@@ -280,14 +280,19 @@ pub fn unused_files(bundle: &Bundle) -> Vec<Place> {
 
 /// Makes every repair that is safe, until there is nothing left to repair.
 pub fn repair(bundle: &Bundle, settings: &Settings) -> Repaired {
-    repair_where(bundle, settings, &|_| true)
+    repair_where(bundle, settings, &|_, _| true)
 }
 
 /// Makes the repairs that are safe and whose edits may all be made; the others stand in the report.
-pub fn repair_where(bundle: &Bundle, settings: &Settings, may: &dyn Fn(&Edit) -> bool) -> Repaired {
+pub fn repair_where(
+    bundle: &Bundle,
+    settings: &Settings,
+    may: &dyn Fn(&Finding, &Edit) -> bool,
+) -> Repaired {
     let is_due = |judged: &&Judged| {
-        let mut edits = judged.finding.fix.iter().flat_map(|fix| &fix.edits);
-        judged.action == Action::Fix && edits.all(may)
+        let finding = &judged.finding;
+        let mut edits = finding.fix.iter().flat_map(|fix| &fix.edits);
+        judged.action == Action::Fix && edits.all(|edit| may(finding, edit))
     };
     let before = evaluate(bundle, settings);
     let mut bundle = bundle.clone();

@@ -203,6 +203,11 @@ pub enum Syntax {
 }
 
 impl Edit {
+    /// Whether it only takes something away.
+    pub fn is_removal(&self) -> bool {
+        matches!(self, Self::Element { with, .. } if with.is_empty())
+    }
+
     /// The object and the field that are changed.
     pub fn target(&self) -> (ObjectId, &str) {
         match self {

@@ -17,7 +17,7 @@ fn only_what_may_be_edited_is_repaired_and_the_rest_still_stands() {
     let (bundle, settings) = (cluster().bundle(), settings());
     for kind in ["ConfigMap", "Service"] {
         let is_of = |id: usize| bundle.object(id).unwrap().kind() == kind;
-        let repaired = repair_where(&bundle, &settings, &|edit| is_of(edit.target().0));
+        let repaired = repair_where(&bundle, &settings, &|_, edit| is_of(edit.target().0));
         for (id, (before, after)) in bundle
             .objects()
             .iter()
@@ -39,7 +39,7 @@ fn only_what_may_be_edited_is_repaired_and_the_rest_still_stands() {
 #[test]
 fn nothing_that_may_be_edited_is_no_repair() {
     let (bundle, settings) = (cluster().bundle(), settings());
-    let repaired = repair_where(&bundle, &settings, &|_| false);
+    let repaired = repair_where(&bundle, &settings, &|_, _| false);
     assert_eq!(repaired.bundle.objects(), bundle.objects());
     assert!(repaired.mended.is_empty() && repaired.beside.is_empty());
     assert_eq!(repaired.report, evaluate(&bundle, &settings));

@@ -110,6 +110,11 @@ impl Change<'_> {
         self.object.pointer(pointer) != old.pointer(pointer)
     }
 
+    /// Whether somebody asks for a repair: the controller, or a person.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.old.is_some_and(|old| self.is_touched(old))
+    }
+
     fn is_touched(&self, old: &Value) -> bool {
         let annotation = |object: &Value| {
             object

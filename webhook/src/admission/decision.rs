@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use json_patch::Patch;
 use natsguard_policies::bundle::{Bundle, Object, ObjectId, Referrer};
 use natsguard_policies::engine::{evaluate, repair_where, unused_files};
-use natsguard_policies::policy::{Action, Edit};
+use natsguard_policies::policy::{Action, Edit, Finding};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
@@ -65,7 +65,17 @@ impl<'a> Case<'a> {
         }
         // The answer may take a parse of the file, and a long list has thousands of edits.
         let fields = RefCell::new(BTreeMap::new());
-        let may = |edit: &Edit| {
+        // What the workload may make right when it is written, too, is not taken from its file before.
+        let is_premature = |finding: &Finding, edit: &Edit| {
+            !self.subject.is_workload()
+                && finding.rests_on_workload
+                && edit.is_removal()
+                && !change.is_asked_for()
+        };
+        let may = |finding: &Finding, edit: &Edit| {
+            if is_premature(finding, edit) {
+                return false;
+            }
             let (object, pointer) = edit.target();
             let mut fields = fields.borrow_mut();
             object == id

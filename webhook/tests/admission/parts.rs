@@ -82,6 +82,9 @@ fn an_upgrade_from_one_server_to_three_is_let_through() {
     one.set["spec"]["replicas"] = json!(1);
     let world = world(&[&one.map, &one.service, &one.set]);
     upgrade(&world, [&nats.map, &nats.service, &nats.set]);
+    // The routes to pods that come with the StatefulSet are still there.
+    let kept = world.held(&nats.map).unwrap();
+    assert_eq!(kept["data"], nats.map["data"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use natsguard_policies::bundle::{Object, ObjectId};
 use natsguard_policies::engine::{Report, repair_where};
-use natsguard_policies::policy::{Action, Edit};
+use natsguard_policies::policy::{Action, Edit, Finding};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
@@ -84,7 +84,7 @@ impl Plan {
             let policies = BTreeSet::from([judged.finding.policy]);
             Some((id, policies, Fate::Frozen(why)))
         }));
-        let may = |edit: &Edit| touched.contains_key(&edit.target().0);
+        let may = |_: &Finding, edit: &Edit| touched.contains_key(&edit.target().0);
         let repaired = repair_where(&seen.bundle, settings, &may);
         for (id, policies) in touched {
             let values = (seen.bundle.object(id), repaired.bundle.object(id));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use natsguard_policies::bundle::{Bundle, Object, ObjectId, Referrer};
 use natsguard_policies::engine::{Judged, repair_where};
-use natsguard_policies::policy::{Action, Edit};
+use natsguard_policies::policy::{Action, Edit, Finding};
 use natsguard_policies::settings::Settings;
 use serde_json::Value;
 
@@ -96,7 +96,7 @@ pub(super) fn plan(seen: &Seen, settings: &Settings, owned: bool) -> Plan {
             continue;
         };
         // As admission will: only this object, and what it takes for that.
-        let may = |edit: &Edit| edit.target().0 == id;
+        let may = |_: &Finding, edit: &Edit| edit.target().0 == id;
         let repaired = repair_where(&seen.bundle, settings, &may);
         if repaired.bundle.object(id) == Some(object) {
             continue;
