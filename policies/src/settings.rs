@@ -222,6 +222,34 @@ impl Settings {
         Ok(())
     }
 
+    /// What these settings say and what can't come true, a sentence each: nothing is refused for it.
+    pub fn remarks(&self) -> Vec<String> {
+        let repairs = self.policies.iter().filter_map(|(id, settings)| {
+            let policy = rules::find(id)?;
+            let is_impossible =
+                settings.action == Some(Action::Fix) && policy.action != Action::Fix;
+            is_impossible.then(|| {
+                format!(
+                    "policies.{id}.action: this policy has no repair, so fix means {}; write off, warn or deny",
+                    policy.otherwise
+                )
+            })
+        });
+        let namespaces = self.exemptions.iter().enumerate();
+        let patterns = namespaces.filter_map(|(index, Exemption { namespace, .. })| {
+            let is_pattern = !namespace
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            is_pattern.then(|| {
+                format!(
+                    "exemptions[{index}].namespace: {namespace} is no name of a namespace, so it exempts none; write one name, or \
+                     select namespaces by their labels with selector"
+                )
+            })
+        });
+        repairs.chain(patterns).collect()
+    }
+
     /// What these settings say about a policy.
     pub fn action(&self, policy: &Policy) -> Action {
         self.policies
@@ -407,6 +435,26 @@ mod tests {
         assert_eq!(
             error(json!({"clusterDomain": "a..b"})),
             "clusterDomain: a..b is no DNS domain; write one such as cluster.local"
+        );
+    }
+
+    #[test]
+    fn what_can_not_come_true_is_said() {
+        let settings = settings(json!({
+            "policies": {"network-filesystem": {"action": "fix"}, "short-route": {"action": "fix"}},
+            "exemptions": [
+                {"policy": "short-route", "namespace": "legacy-*", "reason": "x"},
+                {"policy": "short-route", "namespace": "legacy-1", "reason": "x"}
+            ]
+        }))
+        .unwrap();
+        assert_eq!(
+            settings.remarks(),
+            [
+                "policies.network-filesystem.action: this policy has no repair, so fix means deny; write off, warn or deny",
+                "exemptions[0].namespace: legacy-* is no name of a namespace, so it exempts none; write one name, or select \
+                 namespaces by their labels with selector"
+            ]
         );
     }
 

@@ -31,7 +31,7 @@ pub(super) fn settings(rules: &Rules) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// What is wrong with the exemptions, seen from what was looked at.
+/// What is wrong with the settings, seen from what was looked at.
 pub(super) fn notes(rules: &Rules, settings: &Settings, report: &Report) -> Vec<String> {
     let file = rules.settings.as_deref().unwrap_or(Path::new("settings"));
     let file = file.display();
@@ -41,9 +41,11 @@ pub(super) fn notes(rules: &Rules, settings: &Settings, report: &Report) -> Vec<
         .flat_map(|exempted| exempted.exemptions.iter().copied())
         .collect();
     let standings = settings.standings(&used).into_iter();
+    let remarks = settings.remarks().into_iter();
     let exemptions = settings.exemptions.iter().zip(standings).enumerate();
-    exemptions
-        .filter_map(|(index, (exemption, standing))| {
+    remarks
+        .map(|remark| format!("{file}: {remark}"))
+        .chain(exemptions.filter_map(|(index, (exemption, standing))| {
             let place = format!(
                 "exemptions[{index}] ({} in {})",
                 exemption.policy, exemption.namespace
@@ -57,6 +59,6 @@ pub(super) fn notes(rules: &Rules, settings: &Settings, report: &Report) -> Vec<
                 )),
                 _ => None,
             }
-        })
+        }))
         .collect()
 }

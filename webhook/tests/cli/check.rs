@@ -66,7 +66,8 @@ fn exemptions_that_are_good_for_nothing_are_said() {
     let folder = Folder::new();
     let settings = folder.write(
         "settings.yaml",
-        "exemptions:\n\
+        "policies: {network-filesystem: {action: fix}}\n\
+         exemptions:\n\
          - {policy: network-filesystem, namespace: messaging, reason: x, expires: 2020-01-01}\n\
          - {policy: short-route, namespace: messaging, reason: x}\n\
          - {policy: service-route, namespace: messaging, reason: x}\n",
@@ -75,7 +76,9 @@ fn exemptions_that_are_good_for_nothing_are_said() {
     assert_eq!(
         run.err,
         format!(
-            "natsguard: {settings}: exemptions[0] (network-filesystem in messaging) expired after 2020-01-01; renew it or remove it\n\
+            "natsguard: {settings}: policies.network-filesystem.action: this policy has no repair, so fix means deny; write off, \
+             warn or deny\n\
+             natsguard: {settings}: exemptions[0] (network-filesystem in messaging) expired after 2020-01-01; renew it or remove it\n\
              natsguard: {settings}: exemptions[1] (short-route in messaging) lifts no fault of what was checked; correct it or check more\n"
         )
     );
