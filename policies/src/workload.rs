@@ -542,7 +542,15 @@ fn configuration<'a>(
             None => return unseen("it is the image's own".to_owned()),
         },
     };
-    files.read(pod, candidate, path)
+    let found = files.read(pod, candidate, path);
+    // The path is the image's to choose: that nothing is there shows no more than that it is another one.
+    let is_assumed = flag.is_none() && may_be_default;
+    match found {
+        Some(Configuration::Missing(_) | Configuration::Absent(_)) if is_assumed => {
+            unseen("a wrapper starts the server".to_owned())
+        }
+        found => found,
+    }
 }
 
 /// Why the file at a path can't be seen.

@@ -280,7 +280,22 @@ impl Reader<'_> {
         let (nature, place) = worst
             .or_else(|| natures.first())
             .cloned()
-            .unwrap_or_else(|| (self.unbound(claim), here.clone()));
+            .unwrap_or_else(|| {
+                // Of claims that a cluster has still to tell of, only the class is known.
+                let is_known = |name: &String| {
+                    let found = self.workload.lookup("", "PersistentVolumeClaim", name);
+                    !matches!(found, Lookup::Unknown)
+                };
+                let is_told = !self.workload.bundle.is_live()
+                    || claims.is_empty()
+                    || claims.iter().any(is_known);
+                let nature = if is_told {
+                    self.unbound(claim)
+                } else {
+                    self.class(claim, shared)
+                };
+                (nature, here.clone())
+            });
         Backing {
             place,
             volume: Some(volume.to_owned()),
@@ -294,6 +309,9 @@ impl Reader<'_> {
     /// What a claim that has no volume yet may be bound to: a volume that is there comes before a new one of its class.
     fn unbound(&self, claim: &Value) -> Nature {
         let shared = is_shared(claim);
+        if claims::volume_name(claim).is_some() && self.workload.bundle.is_live() {
+            return self.class(claim, shared);
+        }
         let default = || self.default_class().map(Object::name);
         let class = claims::class_of(claim).or_else(default);
         // Without a class the claim gets the default one, unless there is none; with a selector no new volume is made.

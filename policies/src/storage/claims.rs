@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::bundle::Object;
+use crate::bundle::{Lookup, Object};
 use crate::json;
 use crate::workload::Workload;
 
@@ -34,15 +34,25 @@ pub fn of_templates<'w>(
         .take(MAX_CLAIMS)
 }
 
-/// The volume that a claim of the workload's namespace is bound to, from either side.
+/// The volume that a claim of the workload's namespace is bound to, from either side. A cluster is asked for the claim first: one
+/// that is bound names its volume, and only where there is none, or it is not bound, the other side is asked for.
 pub fn volume_of<'a>(workload: &Workload<'a>, claim: &str) -> Option<&'a Object> {
     let found = workload.lookup("", "PersistentVolumeClaim", claim);
-    let named = found
+    let name = found
         .found()
-        .and_then(|(_, claim)| json::text(&claim.value, &["spec", "volumeName"]))
-        .and_then(|name| workload.lookup("", "PersistentVolume", name).found())
-        .map(|(_, volume)| volume);
-    named.or_else(|| workload.bundle.volume_of_claim(workload.namespace, claim))
+        .and_then(|(_, claim)| volume_name(&claim.value));
+    let named = name.and_then(|name| workload.lookup("", "PersistentVolume", name).found());
+    let is_settled = name.is_some() || matches!(found, Lookup::Unknown);
+    match named {
+        Some((_, volume)) => Some(volume),
+        None if is_settled && workload.bundle.is_live() => None,
+        None => workload.bundle.volume_of_claim(workload.namespace, claim),
+    }
+}
+
+/// The volume that a claim is bound to, as it says.
+pub fn volume_name(claim: &Value) -> Option<&str> {
+    json::text(claim, &["spec", "volumeName"])
 }
 
 /// The one host that a PersistentVolume can be used on, by its label `kubernetes.io/hostname`.
