@@ -554,6 +554,9 @@ fn the_controller_gets_its_values() {
             "--scan-every=1h",
             "--restart-after=1m",
             "--writes-per-second=20",
+            "--namespace-selector={\"matchExpressions\":[{\"key\":\"team\",\"operator\":\"Exists\"},\
+             {\"key\":\"kubernetes.io/metadata.name\",\"operator\":\"In\",\"values\":[\"kube-system\",\"messaging\"]}],\
+             \"matchLabels\":{\"guarded\":\"true\"}}",
             "--owned",
             "--log-level=debug",
         ]
