@@ -201,6 +201,16 @@ impl<'a> Case<'a> {
             "PersistentVolumeClaim" => true,
             // What gives the pods their names is settled when a StatefulSet is made.
             "Service" if fault.finding.place.pointer == "/spec/serviceName" => true,
+            // So is what its claims lie on.
+            "ConfigMap" | "Secret"
+                if fault
+                    .finding
+                    .place
+                    .pointer
+                    .starts_with("/spec/volumeClaimTemplates/") =>
+            {
+                true
+            }
             _ => !fault.is_in_workload,
         };
         is_the_parts && !fault.finding.rests_on_workload

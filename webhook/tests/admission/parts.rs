@@ -52,6 +52,16 @@ fn a_governing_service_with_an_address_is_refused_after_its_workload() {
 }
 
 #[test]
+fn a_file_that_puts_the_store_on_a_network_class_is_refused_after_its_workload() {
+    let nats = Nats::sound().with_class("shared");
+    let world = world(&[&nfs_class(), &nats.service, &nats.set]);
+    let written = world.apply(&nats.map);
+    assert_eq!(written.audit[0]["denied"], "network-filesystem");
+    let written = world.apply(&Nats::sound().map);
+    assert_eq!(written.denied, None);
+}
+
+#[test]
 fn routes_to_a_service_are_refused_with_the_service_that_makes_them_wrong() {
     let nats = Nats::partitioned();
     let world = world(&[&nats.map, &nats.set]);
