@@ -154,7 +154,9 @@ async fn objects(space: &Space, fourth: Fourth) -> Result<Vec<Value>> {
             push(&mut pod["volumes"], claim);
             let mount = json!({"name": "archive", "mountPath": "/archive"});
             push(&mut pod["containers"][0]["volumeMounts"], mount);
-            let volume = volume(name, 0, "");
+            let mut volume = volume(name, 0, "");
+            // Without a class it would be anybody's.
+            volume["spec"]["claimRef"] = json!({"namespace": name, "name": "archive"});
             objects.push(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "archive"},
                 "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": volume["metadata"]["name"],
                     "resources": {"requests": {"storage": "1Mi"}}}}));
