@@ -106,7 +106,7 @@ async fn scanned_by_hand(space: &Space, reports: &[DynamicObject]) -> Result<()>
         assert_eq!((said.success, said.stderr.as_str()), (true, ""), "{line}");
         anyhow::Ok(said.stdout)
     };
-    let scanned: Value = serde_json::from_str(&scan("--output json").await?)?;
+    let scanned: Value = serde_json::from_str(&scan("--output json --fail-on deny").await?)?;
     let mut seen: Vec<_> = rows(&scanned["findings"])
         .map(|row| {
             let place = row["file"].as_str().unwrap_or_default();
