@@ -101,7 +101,10 @@ async fn the_older_kind(space: &Space) -> Result<()> {
 /// `natsguard scan` sees what is reported, and its plan is what is due.
 async fn scanned_by_hand(space: &Space, reports: &[DynamicObject]) -> Result<()> {
     let scan = async |flags: &str| {
-        let line = format!("scan --namespace {} {flags}", space.name);
+        let line = format!(
+            "scan --cluster-domain cluster.local --namespace {} {flags}",
+            space.name
+        );
         let said = space.target.natsguard(&space.stop, &line).await?;
         assert_eq!((said.success, said.stderr.as_str()), (true, ""), "{line}");
         anyhow::Ok(said.stdout)
